@@ -1,0 +1,140 @@
+//! What a model can do and how much of it, per operation.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::operation::Operation;
+use super::price::Pricing;
+
+/// How a model's reasoning is controlled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the words are those of the catalog")]
+pub enum ReasoningKind {
+    OpenaiEffort,
+    OpenaiBody,
+    AnthropicAdaptive,
+    AnthropicBudget,
+    GeminiLevel,
+    GeminiBudget,
+    ChatTemplateFlag,
+    Fixed,
+}
+
+impl ReasoningKind {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::OpenaiEffort,
+        Self::OpenaiBody,
+        Self::AnthropicAdaptive,
+        Self::AnthropicBudget,
+        Self::GeminiLevel,
+        Self::GeminiBudget,
+        Self::ChatTemplateFlag,
+        Self::Fixed,
+    ];
+
+    /// The catalog's word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::OpenaiEffort => "openai_effort",
+            Self::OpenaiBody => "openai_body",
+            Self::AnthropicAdaptive => "anthropic_adaptive",
+            Self::AnthropicBudget => "anthropic_budget",
+            Self::GeminiLevel => "gemini_level",
+            Self::GeminiBudget => "gemini_budget",
+            Self::ChatTemplateFlag => "chat_template_flag",
+            Self::Fixed => "fixed",
+        }
+    }
+
+    /// Reads the catalog's word.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+}
+
+/// The reasoning ladder, weakest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the words of the reasoning ladder")]
+pub enum ReasoningLevel {
+    None,
+    Minimal,
+    Low,
+    Medium,
+    High,
+    Xhigh,
+    Max,
+}
+
+impl ReasoningLevel {
+    /// All of them, weakest first.
+    pub const ALL: [Self; 7] = [Self::None, Self::Minimal, Self::Low, Self::Medium, Self::High, Self::Xhigh, Self::Max];
+
+    /// The word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Minimal => "minimal",
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Xhigh => "xhigh",
+            Self::Max => "max",
+        }
+    }
+
+    /// Reads the word.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|level| level.as_str() == word)
+    }
+}
+
+/// How a model reasons.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reasoning {
+    /// The control.
+    pub kind: ReasoningKind,
+    /// The levels it has, ascending.
+    pub levels: Vec<ReasoningLevel>,
+}
+
+/// What one operation of a model supports. Flags: `false` means no, or not known to.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OperationProfile {
+    /// Function calling.
+    pub tools: bool,
+    /// Images in.
+    pub vision: bool,
+    /// Audio in.
+    pub audio_input: bool,
+    /// PDF in.
+    pub pdf_input: bool,
+    /// JSON-schema-constrained output.
+    pub structured_outputs: bool,
+    /// Reasoning, if the model reasons.
+    pub reasoning: Option<Reasoning>,
+    /// Most input tokens.
+    pub max_input_tokens: Option<u64>,
+    /// Most output tokens.
+    pub max_output_tokens: Option<u64>,
+    /// Request parameters it takes, when stated. Empty: not stated.
+    pub parameters: Vec<String>,
+}
+
+/// What a known or custom model supports.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ModelProfile {
+    /// Per operation; presence means support.
+    pub operations: BTreeMap<Operation, OperationProfile>,
+    /// What it costs.
+    pub pricing: Pricing,
+}

@@ -1,0 +1,22 @@
+//! The nouns of the product and the rules that need nothing but themselves. No I/O, no clock, no dice.
+//!
+//! A value of a type in here has been checked: a [`deployment::Deployment`] that exists is one that may be stored. The
+//! wire shapes of the HTTP and gRPC surfaces are elsewhere and are turned into these types explicitly.
+
+pub mod audit;
+pub mod capability;
+pub mod change;
+pub mod deployment;
+pub mod fallback;
+pub mod ids;
+pub mod money;
+pub mod names;
+pub mod operation;
+pub mod page;
+pub mod patch;
+pub mod preset;
+pub mod price;
+pub mod secret;
+pub mod settings;
+pub mod usage;
+pub mod virtual_key;

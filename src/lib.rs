@@ -1,0 +1,24 @@
+//! Unified Gateway: one server between an organisation's applications and its AI providers.
+//!
+//! One request, left to right:
+//!
+//! ```text
+//! bytes -> api/http -> dialects (read) -> canonical -> gateway::admission -> gateway::dispatch
+//!                                                         |                   routing::plan(snapshot)
+//!                                                         v
+//! bytes <- api/http <- dialects (write) <- canonical <- gateway::attempt -> providers -> transport -> provider
+//!
+//! operator -> api/grpc -+
+//!                       +-> control::<noun> -> store -> revision -> routing::publish -> Snapshot
+//! operator -> api/rest -+
+//! ```
+//!
+//! The native lane skips reading and writing: the raw body is spliced and the answer relayed frame by frame.
+//! `ARCHITECTURE.md` has the map, the invariants and the table of who may import whom; a test keeps it true.
+
+pub mod domain;
+pub mod fault;
+pub mod time;
+pub mod vault;
+pub mod catalog;
+pub mod store;

@@ -1,0 +1,3 @@
+//! The `unified-gateway` command.
+
+fn main() {}

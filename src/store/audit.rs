@@ -1,0 +1,16 @@
+//! The audit trail, durable. Entries are written with the change they describe; here they are read.
+
+use async_trait::async_trait;
+
+use crate::domain::audit::AuditEntry;
+use crate::fault::Outcome;
+
+/// The audit trail.
+#[async_trait]
+pub trait AuditStore: Send + Sync {
+    /// The newest entries, newest first, optionally of one resource. At most `limit` (1..=500).
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    async fn list(&self, resource: Option<&str>, limit: u32) -> Outcome<Vec<AuditEntry>>;
+}

@@ -1,0 +1,29 @@
+//! Secrets at rest and in comparison: encrypted envelopes, virtual keys, constant-time checks.
+//!
+//! The only room that knows cryptography. Randomness is passed in, so that everything in here is pure.
+
+mod credentials;
+mod key;
+mod keyring;
+mod master;
+
+pub use credentials::{open_credentials, seal_credentials};
+pub use key::{MintedKey, hash_key, looks_like_virtual_key, mint_key};
+pub use keyring::{KeyId, Keyring, Purpose, VaultError};
+pub use master::MasterKey;
+
+/// Fills a buffer with bytes from a cryptographically secure source.
+pub trait Entropy: Send + Sync {
+    /// Fills `buffer`.
+    fn fill(&self, buffer: &mut [u8]);
+}
+
+/// The operating system's entropy, through the thread-local generator it seeds.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemEntropy;
+
+impl Entropy for SystemEntropy {
+    fn fill(&self, buffer: &mut [u8]) {
+        rand::Rng::fill_bytes(&mut rand::rng(), buffer);
+    }
+}
