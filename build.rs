@@ -1,1 +1,23 @@
-fn main() {}
+//! Compiles `proto/` without a system `protoc`.
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let root = Path::new("proto");
+    let folder = root.join("unifiedgateway/admin/v1");
+    println!("cargo:rerun-if-changed={}", root.display());
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(&folder)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "proto"));
+    files.sort();
+    let mut descriptors = protox::Compiler::new([root])?;
+    descriptors.include_source_info(true).include_imports(true).open_files(&files)?;
+    let out = PathBuf::from(std::env::var("OUT_DIR")?);
+    std::fs::write(out.join("admin_v1_descriptor.bin"), descriptors.encode_file_descriptor_set())?;
+    tonic_prost_build::configure()
+        .build_transport(true)
+        .btree_map(".")
+        .compile_fds(descriptors.file_descriptor_set())?;
+    Ok(())
+}
