@@ -1,0 +1,82 @@
+//! The control plane's use cases: one file per noun. Rules live here and in `domain`; the faces own none.
+//!
+//! Every write goes the same way: check, write in one transaction with its audit entry, bring the snapshot up to date,
+//! answer. So what was answered OK is in force on this replica.
+
+pub mod catalog;
+pub mod deployment;
+pub mod propagation;
+pub mod routing;
+pub mod system;
+pub mod virtual_key;
+
+use std::sync::Arc;
+
+pub use catalog::CatalogView;
+pub use deployment::Deployments;
+pub use propagation::Propagation;
+pub use routing::Routing;
+pub use system::System;
+pub use virtual_key::VirtualKeys;
+
+use crate::catalog::Catalog;
+use crate::domain::ids::Revision;
+use crate::store::Stores;
+use crate::time::Clock;
+use crate::vault::{Entropy, Keyring};
+
+/// Everything the faces call.
+#[derive(Clone, Debug)]
+pub struct Control {
+    /// Deployments.
+    pub deployments: Arc<Deployments>,
+    /// Virtual keys.
+    pub virtual_keys: Arc<VirtualKeys>,
+    /// Settings and fallback chains.
+    pub routing: Arc<Routing>,
+    /// Presets and known models.
+    pub catalog: Arc<CatalogView>,
+    /// The gateway itself.
+    pub system: Arc<System>,
+}
+
+/// What the use cases work with.
+#[derive(Clone)]
+pub struct Parts {
+    /// Durable configuration.
+    pub stores: Stores,
+    /// Known models and presets.
+    pub catalog: Arc<Catalog>,
+    /// Seals credentials.
+    pub keyring: Arc<Keyring>,
+    /// Makes keys, nonces and ids.
+    pub entropy: Arc<dyn Entropy>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Brings the snapshot up to date after a write.
+    pub propagation: Arc<Propagation>,
+}
+
+impl std::fmt::Debug for Parts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Parts")
+    }
+}
+
+/// Options of a creation.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CreateOptions {
+    /// The client's id of the call: the same twice creates once.
+    pub request_id: Option<String>,
+    /// Check everything, save nothing.
+    pub validate_only: bool,
+}
+
+/// Options of a change.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ChangeOptions {
+    /// Only in this state (the etag).
+    pub expected: Option<Revision>,
+    /// Check everything, save nothing.
+    pub validate_only: bool,
+}

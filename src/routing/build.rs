@@ -1,0 +1,61 @@
+//! Rows to snapshot entries. What does not decrypt or resolve is refused with a reason that names no secret.
+
+use sha2::{Digest, Sha256};
+
+use super::snapshot::{KeyEntry, Target};
+use crate::catalog::Catalog;
+use crate::domain::deployment::Deployment;
+use crate::domain::ids::DeploymentId;
+use crate::domain::virtual_key::VirtualKey;
+use crate::vault::{Keyring, open_credentials};
+
+/// Makes a deployment callable.
+///
+/// # Errors
+/// The reason to quarantine the row.
+pub fn target_from_row(row: &Deployment, catalog: &Catalog, keyring: &Keyring) -> Result<Target, String> {
+    let credentials =
+        open_credentials(keyring, row.id, &row.credentials).map_err(|error| format!("credentials: {error}"))?;
+    let resolved = catalog.resolve(&row.spec).map_err(|fault| fault.message().to_owned())?;
+    Ok(Target {
+        id: row.id,
+        opaque_id: opaque_id(row.id),
+        public_model: row.spec.public_model.clone(),
+        provider: row.spec.provider.clone(),
+        upstream_model: row.spec.upstream_model.clone(),
+        credentials,
+        resolved,
+        pinned: row.spec.transport_overrides.clone(),
+        metadata: row.spec.metadata.clone(),
+        enabled: row.spec.enabled,
+        weight: row.spec.weight,
+        priority: row.spec.priority,
+        created_at: row.created_at,
+        revision: row.revision,
+    })
+}
+
+/// What admission needs of a key.
+#[must_use]
+pub fn entry_from_row(row: &VirtualKey) -> KeyEntry {
+    let models = &row.spec.allowed_models;
+    KeyEntry {
+        id: row.id,
+        prefix: row.prefix.clone(),
+        hash: row.hash,
+        previous: row.previous.map(|previous| (previous.hash, previous.valid_until)),
+        allowed_models: (!models.is_empty()).then(|| models.iter().cloned().collect()),
+        enabled: row.spec.enabled,
+        expires_at: row.spec.expires_at,
+    }
+}
+
+/// `dep_` + 12 hex digits of a digest: stable, and says nothing of the id or its time.
+fn opaque_id(id: DeploymentId) -> String {
+    let digest = Sha256::digest(id.as_uuid().as_bytes());
+    let mut text = String::from("dep_");
+    for byte in digest.iter().take(6) {
+        text.push_str(&format!("{byte:02x}"));
+    }
+    text
+}

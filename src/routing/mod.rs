@@ -1,0 +1,18 @@
+//! Where a request can go: an immutable snapshot of the configuration, and a pure plan over it.
+//!
+//! - [`snapshot`]: what every request reads, without a lock. Persistent maps, so that one changed row costs one changed
+//!   path and not a copy of the table.
+//! - [`build`]: rows to snapshot entries; a row that does not validate or decrypt is quarantined, never an outage.
+//! - [`publish`]: swaps the snapshot in and tells those who wait for a revision.
+//! - [`plan`]: public model to ordered candidates. Pure: the snapshot and the dice are passed in.
+//!
+//! Deliberately not here: how a candidate is called (`gateway`, `providers`), and where rows come from (`control`).
+
+pub mod build;
+pub mod plan;
+pub mod publish;
+pub mod snapshot;
+
+pub use plan::{Candidate, Plan, Wants, plan};
+pub use publish::Publisher;
+pub use snapshot::{KeyEntry, Pool, Quarantined, Snapshot, SnapshotEdit, Target};
