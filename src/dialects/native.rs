@@ -47,7 +47,7 @@ pub enum Signal {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StreamError {
     /// The provider said so in an event.
-    Provider(ProviderError),
+    Provider(Box<ProviderError>),
     /// An event that is not what the protocol allows.
     Malformed(&'static str),
 }

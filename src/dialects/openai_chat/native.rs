@@ -139,7 +139,7 @@ fn first_byte(json: &[u8]) -> u8 {
 #[derive(Debug)]
 pub enum ReplyError {
     /// The provider stated an error under a success status.
-    Provider(ProviderError),
+    Provider(Box<ProviderError>),
     /// Not an answer of this protocol.
     Malformed(&'static str),
 }
@@ -151,14 +151,14 @@ pub enum ReplyError {
 pub fn read_reply(body: Bytes, public_model: &str) -> Result<NativeReply, ReplyError> {
     let raw = RawObject::scan(body).map_err(|error| ReplyError::Malformed(malformed(&error)))?;
     if let Some(error) = stated_error(&raw) {
-        return Err(ReplyError::Provider(error));
+        return Err(ReplyError::Provider(Box::new(error)));
     }
     let choices: Option<Vec<ReplyChoice<'_>>> =
         raw.read("choices").map_err(|_| ReplyError::Malformed("`choices` is not a list of choices"))?;
     let choices = choices.filter(|choices| !choices.is_empty());
     let choices = choices.ok_or(ReplyError::Malformed("there are no `choices`"))?;
     if let Some(error) = choices.iter().find_map(|choice| choice.error) {
-        return Err(ReplyError::Provider(read_error_value(error.get().as_bytes())));
+        return Err(ReplyError::Provider(Box::new(read_error_value(error.get().as_bytes()))));
     }
     let finish_reason = choices.iter().find_map(|choice| choice.finish_reason.as_deref()).map(str::to_owned);
     let usage = read_usage(&raw);
@@ -250,7 +250,7 @@ impl NativeStream for ChatStream {
         }
         let raw = RawObject::scan(data.clone()).map_err(|error| StreamError::Malformed(malformed(&error)))?;
         if let Some(error) = stated_error(&raw) {
-            return Err(StreamError::Provider(error));
+            return Err(StreamError::Provider(Box::new(error)));
         }
         let chunk: WatchedChunk<'_> = WatchedChunk {
             choices: raw.read("choices").map_err(|_| StreamError::Malformed("`choices` is malformed"))?,
@@ -259,7 +259,7 @@ impl NativeStream for ChatStream {
         let mut signal = Signal::Nothing;
         for choice in &choices {
             if choice.finish_reason.as_deref() == Some("error") {
-                return Err(StreamError::Provider(ProviderError::default()));
+                return Err(StreamError::Provider(Box::default()));
             }
             signal = signal.max(self.watch(choice));
         }
