@@ -1,6 +1,5 @@
 //! Sends one request and hands back the reply as soon as its headers are here.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -27,8 +26,8 @@ const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
 pub struct ClientSettings {
     /// Name resolution, TCP and TLS together.
     pub connect_timeout: Duration,
-    /// PEM file of certificate authorities trusted beside the system's.
-    pub ca_file: Option<PathBuf>,
+    /// PEM text of certificate authorities trusted beside the system's.
+    pub extra_authorities_pem: Option<String>,
 }
 
 /// A request to a provider.
@@ -74,7 +73,7 @@ impl std::fmt::Debug for HttpClient {
 }
 
 impl HttpClient {
-    /// Builds the client with the system's certificate authorities and those of `settings.ca_file`.
+    /// Builds the client with the system's certificate authorities and those of `settings.extra_authorities_pem`.
     ///
     /// # Errors
     /// `Internal`, saying what is wrong with the CA file.
@@ -140,12 +139,11 @@ fn roots(settings: &ClientSettings) -> Outcome<RootCertStore> {
     let mut roots = RootCertStore::empty();
     let system = rustls_native_certs::load_native_certs();
     roots.add_parsable_certificates(system.certs);
-    if let Some(path) = &settings.ca_file {
-        let unusable =
-            |reason: String| Fault::new(Kind::Internal).say(format!("UPSTREAM_CA_FILE: {} {reason}", path.display()));
-        let extra = CertificateDer::pem_file_iter(path)
-            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-            .map_err(|error| unusable(format!("cannot be read as PEM: {error}")))?;
+    if let Some(pem) = &settings.extra_authorities_pem {
+        let unusable = |reason: String| Fault::new(Kind::Internal).say(format!("UPSTREAM_CA_FILE {reason}"));
+        let extra = CertificateDer::pem_slice_iter(pem.as_bytes())
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| unusable(format!("is not PEM: {error}")))?;
         if extra.is_empty() {
             return Err(unusable("holds no certificate".to_owned()));
         }
