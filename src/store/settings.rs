@@ -21,5 +21,11 @@ pub trait SettingsStore: Send + Sync {
     ///
     /// # Errors
     /// `Stale`; `Unavailable`.
-    async fn replace(&self, settings: &RouterSettings, at: Timestamp, expected: Revision, write: &Write) -> Outcome<Revision>;
+    async fn replace(
+        &self,
+        settings: &RouterSettings,
+        at: Timestamp,
+        expected: Revision,
+        write: &Write,
+    ) -> Outcome<Revision>;
 }
