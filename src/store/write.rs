@@ -33,7 +33,7 @@ pub struct Idempotency {
 pub enum Created {
     /// It is new, as of this revision.
     New(Revision),
-    /// The same `request_id` created this resource before; nothing was written.
+    /// The same `request_id` created this resource before; nothing was written. It may have been deleted since.
     Replayed(Uuid),
 }
 

@@ -11,10 +11,10 @@ pub(super) async fn every_write_is_recorded_with_its_revision(backend: Backend) 
     let sample = deployment(1, "a");
     let caller =
         Caller { actor: "master", face: "rest", source: Some("2001:db8::1".into()), request_id: Some("req-7".into()) };
-    let mut creation = write("deployment.create", sample.id);
+    let mut creation = write("deployment.create", &sample.id);
     creation.audit.caller = caller;
     let revision = new_revision(fresh.stores.deployments.create(&sample, &creation).await);
-    let mut deletion = write("deployment.delete", sample.id);
+    let mut deletion = write("deployment.delete", &sample.id);
     (deletion.audit.before, deletion.audit.after) = (Some(r#"{"weight":1}"#.into()), None);
     let last = fresh.stores.deployments.delete(sample.id, None, &deletion).await.unwrap();
     let expected = [entry(&deletion, last), entry(&creation, revision)];
@@ -43,8 +43,8 @@ pub(super) async fn the_newest_come_first_and_one_resource_can_be_asked_for(back
     let stores = &fresh.stores;
     with_models(stores, &["a", "b"]).await;
     let sample = deployment(3, "c");
-    let first = new_revision(stores.deployments.create(&sample, &write("deployment.create", sample.id)).await);
-    let second = stores.deployments.replace(&sample, first, &write("deployment.update", sample.id)).await.unwrap();
+    let first = new_revision(stores.deployments.create(&sample, &write("deployment.create", &sample.id)).await);
+    let second = stores.deployments.replace(&sample, first, &write("deployment.update", &sample.id)).await.unwrap();
     stores.deployments.replace(&sample, second, &any_write()).await.unwrap();
     let revisions = async |resource: Option<&str>, limit| -> Vec<i64> {
         let entries = stores.audit.list(resource, limit).await.unwrap();

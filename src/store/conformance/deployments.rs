@@ -152,17 +152,20 @@ async fn loaded(stores: &Stores, ids: Option<&[DeploymentId]>) -> Vec<Deployment
     ids
 }
 
+/// Puts a value into a deployment that may not be stored.
+type Spoil = fn(&mut Deployment);
+
 pub(super) async fn values_that_the_schema_forbids_are_refused_and_leave_no_trace(backend: Backend) {
     let fresh = backend.open().await;
     let store = &fresh.stores.deployments;
     let sample = deployment(1, "m");
     let revision = new_revision(store.create(&sample, &any_write()).await);
     let before = traces(&fresh.stores).await;
-    let spoil: [(&str, fn(&mut Deployment)); 7] = [
+    let spoil: [(&str, Spoil); 7] = [
         ("weight", |sample| sample.spec.weight = 1001),
         ("metadata is no object", |sample| sample.spec.metadata = Some("[]".into())),
         ("metadata is too large", |sample| {
-            sample.spec.metadata = Some(format!("{{\"a\":\"{}\"}}", "x".repeat(16_384)))
+            sample.spec.metadata = Some(format!("{{\"a\":\"{}\"}}", "x".repeat(16_384)));
         }),
         ("label", |sample| sample.spec.label = Some("x".repeat(201))),
         ("no envelope", |sample| sample.credentials.envelope.clear()),

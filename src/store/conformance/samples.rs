@@ -42,7 +42,7 @@ pub(super) fn model(name: &str) -> PublicModel {
 }
 
 /// What accompanies a write.
-pub(in crate::store) fn write(action: &'static str, resource: impl ToString) -> Write {
+pub(in crate::store) fn write(action: &'static str, resource: &impl ToString) -> Write {
     static COUNT: AtomicU64 = AtomicU64::new(1_000_000);
     let id = AuditId::from_uuid(uuid(COUNT.fetch_add(1, Ordering::Relaxed)));
     let resource = resource.to_string();
@@ -53,7 +53,7 @@ pub(in crate::store) fn write(action: &'static str, resource: impl ToString) -> 
 
 /// A write of any kind, where the audit entry is not the point.
 pub(in crate::store) fn any_write() -> Write {
-    write("sample.write", "sample")
+    write("sample.write", &"sample")
 }
 
 /// A write that carries a client's `request_id`.

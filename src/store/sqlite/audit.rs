@@ -25,7 +25,9 @@ impl AuditStore for SqliteStore {
         };
         let rows = query.fetch_all(&self.readers).await.map_err(fault)?;
         rows.iter()
-            .map(|row| read(&Fields(row)).map_err(|reason| bad_row("audit entry", BadRow { id: id_text(row), reason })))
+            .map(|row| {
+                read(&Fields(row)).map_err(|reason| bad_row("audit entry", &BadRow { id: id_text(row), reason }))
+            })
             .collect()
     }
 }

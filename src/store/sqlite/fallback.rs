@@ -29,7 +29,7 @@ impl FallbackStore for SqliteStore {
             .fetch_optional(&self.readers)
             .await
             .map_err(fault)?;
-        row.as_ref().map(read).transpose().map_err(|bad| bad_row(NOUN, bad))
+        row.as_ref().map(read).transpose().map_err(|bad| bad_row(NOUN, &bad))
     }
 
     async fn list(&self, primary: Option<&str>, page: &PageRequest) -> Outcome<Page<FallbackChain>> {
@@ -55,7 +55,7 @@ impl FallbackStore for SqliteStore {
         .await
         .map_err(fault)?;
         tx.commit().await.map_err(fault)?;
-        let items = rows.iter().map(read).collect::<Result<_, _>>().map_err(|bad| bad_row(NOUN, bad))?;
+        let items = rows.iter().map(read).collect::<Result<_, _>>().map_err(|bad| bad_row(NOUN, &bad))?;
         Ok(to_page(items, total, page))
     }
 

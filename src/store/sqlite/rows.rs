@@ -147,7 +147,7 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 }
 
 /// The fault of a single read that met a bad row.
-pub(super) fn bad_row(noun: &'static str, bad: BadRow) -> Fault {
+pub(super) fn bad_row(noun: &'static str, bad: &BadRow) -> Fault {
     Fault::new(Kind::Internal)
         .say(format!("The stored {noun} {} cannot be understood ({}); delete it or write it anew.", bad.id, bad.reason))
 }

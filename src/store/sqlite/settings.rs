@@ -23,7 +23,7 @@ impl SettingsStore for SqliteStore {
             .await
             .map_err(fault)?;
         match row {
-            Some(row) => read(&Fields(&row)).map_err(|reason| bad_row(NOUN, BadRow { id: String::new(), reason })),
+            Some(row) => read(&Fields(&row)).map_err(|reason| bad_row(NOUN, &BadRow { id: String::new(), reason })),
             None => Ok(StoredSettings {
                 settings: RouterSettings::default(),
                 revision: Revision::default(),

@@ -10,6 +10,7 @@ use super::{SqliteStore, lock_data_dir, open, open_in_memory};
 use crate::domain::deployment::DeploymentFilter;
 use crate::domain::fallback::FallbackReason;
 use crate::domain::ids::Revision;
+use crate::domain::page::PageRequest;
 use crate::domain::settings::RouterSettings;
 use crate::domain::virtual_key::VirtualKeyFilter;
 use crate::fault::Kind;
@@ -243,4 +244,18 @@ async fn metadata_that_is_no_json_is_the_callers_fault() {
     sample.spec.metadata = Some("{".into());
     let fault = store.stores().deployments.create(&sample, &any_write()).await.unwrap_err();
     assert_eq!(fault.kind(), Kind::BadRequest, "{:?}", fault);
+}
+
+const MANY_KEYS: &str = "
+    WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10050)
+    INSERT INTO virtual_keys (id, revision, created_at, updated_at, hash, prefix, name, allowed_models, enabled)
+    SELECT randomblob(16), 1, 1, 1, randomblob(32), 'unified-many', 'key ' || i, '[]', 1 FROM n";
+
+#[tokio::test]
+async fn a_total_is_counted_up_to_ten_thousand() {
+    let store = open_in_memory().await.unwrap();
+    tamper(&store, MANY_KEYS).await;
+    let page = PageRequest { limit: 500, offset: 10_000, after: None };
+    let page = store.stores().virtual_keys.list(&VirtualKeyFilter::default(), &page).await.unwrap();
+    assert_eq!((page.items.len(), page.total, page.has_more), (50, 10_000, false));
 }
