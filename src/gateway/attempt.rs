@@ -78,6 +78,8 @@ enum Upstream {
 struct LocalBody {
     chunks: VecDeque<Bytes>,
     delay: Duration,
+    /// When the next chunk is due. Kept here, so that a reader that gives up in between loses no time.
+    due: Option<Instant>,
 }
 
 impl Upstream {
@@ -86,7 +88,9 @@ impl Upstream {
             Self::Http(reply) => reply.next_chunk(idle).await,
             Self::Local(body) => {
                 if !body.delay.is_zero() && !body.chunks.is_empty() {
-                    tokio::time::timeout(idle, tokio::time::sleep(body.delay)).await.map_err(|_| ReadError::Stalled)?;
+                    let due = *body.due.get_or_insert_with(|| Instant::now() + body.delay);
+                    tokio::time::timeout(idle, tokio::time::sleep_until(due)).await.map_err(|_| ReadError::Stalled)?;
+                    body.due = None;
                 }
                 Ok(body.chunks.pop_front())
             }
@@ -352,7 +356,7 @@ async fn open_echo(input: &AttemptInput<'_>, target: &Target) -> Result<Upstream
     let internal = |fault: crate::fault::Fault| Failure::transient(Repeat::Safe, fault.to_string());
     if !input.request.is_stream() {
         let body = write::write_reply(&reply, &target.upstream_model, created).map_err(internal)?;
-        return Ok(Upstream::Local(LocalBody { chunks: VecDeque::from([body]), delay: Duration::ZERO }));
+        return Ok(Upstream::Local(LocalBody { chunks: VecDeque::from([body]), delay: Duration::ZERO, due: None }));
     }
     let writer = ChunkWriter::new(reply.id.clone(), target.upstream_model.clone(), created);
     let deltas = echo::deltas(&reply);
@@ -361,5 +365,5 @@ async fn open_echo(input: &AttemptInput<'_>, target: &Target) -> Result<Upstream
     if let Some(most) = options.cut_after_chunks {
         chunks.truncate(usize::try_from(most).unwrap_or(usize::MAX));
     }
-    Ok(Upstream::Local(LocalBody { chunks, delay: options.chunk_delay() }))
+    Ok(Upstream::Local(LocalBody { chunks, delay: options.chunk_delay(), due: None }))
 }

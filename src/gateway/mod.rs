@@ -85,6 +85,12 @@ pub struct Parts {
     pub error_detail: ErrorDetail,
 }
 
+impl std::fmt::Debug for Parts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Parts")
+    }
+}
+
 /// The data plane.
 #[derive(Clone)]
 pub struct Gateway {

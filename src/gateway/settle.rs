@@ -150,6 +150,12 @@ impl Record {
     }
 }
 
+impl std::fmt::Debug for Record {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Record").field("request_id", &self.request_id).finish_non_exhaustive()
+    }
+}
+
 impl Drop for Record {
     fn drop(&mut self) {
         self.settle(Ending::Cancelled, None);

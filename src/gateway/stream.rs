@@ -109,15 +109,17 @@ pub(super) async fn pump(parts: Arc<Parts>, mut stream: Committed, sender: mpsc:
 impl Committed {
     /// Reads and sends until the protocol's end. What is still to be sent then is in `open.pending`.
     async fn pump(&mut self, parts: &Parts, client: &Client) -> Result<(), Stop> {
-        let end = self.end;
         loop {
             if self.open.relay.is_finished() {
                 return self.read_to_the_end(client).await;
             }
             if !self.open.pending.is_empty() {
+                let before = Instant::now();
                 client.send(self.open.pending.split().freeze()).await?;
+                // What a slow client takes is not the provider's time.
+                self.end += before.elapsed();
             }
-            let step = timeout_at(end, self.step(parts, client)).await.unwrap_or_else(|_| {
+            let step = timeout_at(self.end, self.step(parts, client)).await.unwrap_or_else(|_| {
                 Err(Stop::Failed(Fault::new(Kind::Timeout).say("The answer took longer than the gateway allows.")))
             })?;
             match step {
