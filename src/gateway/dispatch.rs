@@ -207,7 +207,8 @@ impl Run {
     }
 
     fn plan(&self, public_model: &str) -> Outcome<Vec<Candidate>> {
-        let wants = Wants { public_model, operation: Operation::TextGenerate, transports: &[Transport::ChatCompletions] };
+        let wants =
+            Wants { public_model, operation: Operation::TextGenerate, transports: &[Transport::ChatCompletions] };
         let dice = &self.parts.dice;
         Ok(plan(&self.snapshot, wants, &mut |below| dice(below))?.candidates)
     }
@@ -292,8 +293,8 @@ impl Run {
         if let Some(terminal) = tried.iter().find(|tried| tried.failure.class == FailureClass::Request) {
             return terminal.failure.to_fault(self.parts.error_detail);
         }
-        let failures = tried.iter().map(|tried| &tried.failure);
-        worst(failures).map_or_else(|| Kind::NoDeployments.into(), |failure| failure.to_fault(self.parts.error_detail))
+        let failures: Vec<&Failure> = tried.iter().map(|tried| &tried.failure).collect();
+        worst(&failures).map_or_else(|| Kind::NoDeployments.into(), |failure| failure.to_fault(self.parts.error_detail))
     }
 }
 

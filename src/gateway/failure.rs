@@ -91,10 +91,8 @@ impl Failure {
             let sentence = "The provider's rate limit for this model has been reached; try again later.";
             fault = fault.say(sentence).retry_after(self.retry_after.unwrap_or(Duration::from_secs(1)));
         }
-        let is_for_the_caller = matches!(
-            self.class,
-            FailureClass::Request | FailureClass::ContextWindow | FailureClass::ContentPolicy
-        );
+        let is_for_the_caller =
+            matches!(self.class, FailureClass::Request | FailureClass::ContextWindow | FailureClass::ContentPolicy);
         if let (true, ErrorDetail::Sanitized, Some(words)) = (is_for_the_caller, detail, &self.detail) {
             if !words.message.is_empty() {
                 fault = fault.say(words.message.clone());
@@ -108,17 +106,17 @@ impl Failure {
 }
 
 /// What ends a request all of whose attempts failed: the class they share, else the last that is the provider's fault.
-pub fn worst<'a>(failures: impl DoubleEndedIterator<Item = &'a Failure> + Clone) -> Option<&'a Failure> {
-    let first = failures.clone().next()?;
-    if failures.clone().all(|failure| failure.class == first.class) {
+pub fn worst<'a>(failures: &[&'a Failure]) -> Option<&'a Failure> {
+    let first = failures.first()?;
+    if failures.iter().all(|failure| failure.class == first.class) {
         // Of several throttled candidates the one that is free soonest says when to come back.
         if first.class == FailureClass::Throttle {
-            return failures.clone().min_by_key(|failure| failure.retry_after.unwrap_or_default());
+            return failures.iter().copied().min_by_key(|failure| failure.retry_after.unwrap_or_default());
         }
-        return failures.clone().next_back();
+        return failures.last().copied();
     }
-    let of = |class| failures.clone().rev().find(|failure| failure.class == class);
-    of(FailureClass::Transient).or_else(|| of(FailureClass::Configuration)).or_else(|| failures.clone().next_back())
+    let of = |class| failures.iter().copied().rev().find(|failure| failure.class == class);
+    of(FailureClass::Transient).or_else(|| of(FailureClass::Configuration)).or_else(|| failures.last().copied())
 }
 
 /// A provider's words without anything that is not the caller's business: secrets, URLs, hosts, ids, the upstream name
@@ -127,7 +125,8 @@ pub fn worst<'a>(failures: impl DoubleEndedIterator<Item = &'a Failure> + Clone)
 pub fn sanitise(message: &str, target: &Target) -> String {
     let public = target.public_model.as_str();
     let redacted = redact(message);
-    let renamed = if target.upstream_model == public { redacted } else { redacted.replace(&target.upstream_model, public) };
+    let renamed =
+        if target.upstream_model == public { redacted } else { redacted.replace(&target.upstream_model, public) };
     let own_host = target.credentials.base_url.as_deref().and_then(host_of);
     let words = renamed.split_inclusive(char::is_whitespace).map(|word| {
         let bare = word.trim();
@@ -162,32 +161,31 @@ mod tests {
     use super::*;
 
     fn failure(class: FailureClass, retry_after: Option<u64>) -> Failure {
-        Failure {
-            class,
-            retry_after: retry_after.map(Duration::from_secs),
-            ..Failure::transient(Repeat::Safe, "test")
-        }
+        Failure { class, retry_after: retry_after.map(Duration::from_secs), ..Failure::transient(Repeat::Safe, "test") }
     }
 
     #[test]
     fn a_pool_that_is_all_throttled_says_when_the_first_is_free() {
         let failures = [failure(FailureClass::Throttle, Some(9)), failure(FailureClass::Throttle, Some(4))];
-        let fault = worst(failures.iter()).unwrap().to_fault(ErrorDetail::Sanitized);
+        let fault = worst(&failures.each_ref()).unwrap().to_fault(ErrorDetail::Sanitized);
         assert_eq!((fault.kind(), fault.wait()), (Kind::RateLimited, Some(Duration::from_secs(4))));
     }
 
     #[test]
     fn a_mixed_pool_is_the_providers_fault() {
         let failures = [failure(FailureClass::Transient, None), failure(FailureClass::Throttle, Some(4))];
-        assert_eq!(worst(failures.iter()).unwrap().to_fault(ErrorDetail::Sanitized).kind(), Kind::Upstream);
+        assert_eq!(worst(&failures.each_ref()).unwrap().to_fault(ErrorDetail::Sanitized).kind(), Kind::Upstream);
         let failures = [failure(FailureClass::Configuration, None), failure(FailureClass::ContextWindow, None)];
-        assert_eq!(worst(failures.iter()).unwrap().to_fault(ErrorDetail::Sanitized).kind(), Kind::Upstream);
+        assert_eq!(worst(&failures.each_ref()).unwrap().to_fault(ErrorDetail::Sanitized).kind(), Kind::Upstream);
     }
 
     #[test]
     fn words_of_the_provider_reach_only_a_caller_who_can_mend() {
         let with = |class| Failure {
-            detail: Some(Detail { message: "Invalid schema for function 'x'".to_owned(), param: Some("tools[0]".to_owned()) }),
+            detail: Some(Detail {
+                message: "Invalid schema for function 'x'".to_owned(),
+                param: Some("tools[0]".to_owned()),
+            }),
             ..failure(class, None)
         };
         let fault = with(FailureClass::Request).to_fault(ErrorDetail::Sanitized);
