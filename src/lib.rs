@@ -16,9 +16,11 @@
 //! The native lane skips reading and writing: the raw body is spliced and the answer relayed frame by frame.
 //! `ARCHITECTURE.md` has the map, the invariants and the table of who may import whom; a test keeps it true.
 
+pub mod catalog;
+pub mod config;
 pub mod domain;
 pub mod fault;
+pub mod store;
+pub mod telemetry;
 pub mod time;
 pub mod vault;
-pub mod catalog;
-pub mod store;
