@@ -19,6 +19,8 @@
 pub mod api;
 pub mod canonical;
 pub mod catalog;
+pub mod config;
+pub mod control;
 pub mod dialects;
 pub mod domain;
 pub mod fault;
