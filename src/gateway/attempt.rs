@@ -177,11 +177,18 @@ impl OpenStream {
         Self { upstream, framer: SseFramer::new(frame_bytes), relay, pending: BytesMut::new(), is_done: false }
     }
 
-    async fn until_first_output(mut self, provider: &Provider, target: &Target, idle: Duration) -> Result<Opened, Failure> {
+    async fn until_first_output(
+        mut self,
+        provider: &Provider,
+        target: &Target,
+        idle: Duration,
+    ) -> Result<Opened, Failure> {
         loop {
             match self.read_on(idle).await {
                 Ok(Step::More(Signal::Nothing)) => {}
-                Ok(Step::More(Signal::Output | Signal::Finished | Signal::Done)) => return Ok(Opened::Stream(Box::new(self))),
+                Ok(Step::More(Signal::Output | Signal::Finished | Signal::Done)) => {
+                    return Ok(Opened::Stream(Box::new(self)));
+                }
                 Ok(Step::End) if self.relay.is_finished() => return Ok(Opened::Stream(Box::new(self))),
                 Ok(Step::End) => return Err(Failure::transient(Repeat::Once, "the stream ended before any output")),
                 Err(error) => return Err(stream_failure(error, provider, target)),
@@ -204,7 +211,9 @@ impl OpenStream {
         };
         self.framer.push(&chunk);
         let mut signal = Signal::Nothing;
-        while let Some(frame) = self.framer.next_frame().map_err(|_| BrokenStream::Malformed("an event is too large"))? {
+        while let Some(frame) =
+            self.framer.next_frame().map_err(|_| BrokenStream::Malformed("an event is too large"))?
+        {
             signal = signal.max(self.relay_frame(&frame)?);
             if signal == Signal::Done {
                 self.is_done = true;
@@ -347,7 +356,8 @@ async fn open_echo(input: &AttemptInput<'_>, target: &Target) -> Result<Upstream
         tokio::time::sleep(options.delay()).await;
     }
     if let Some(status) = options.fail_status {
-        let error = ProviderError { message: format!("echo was told to fail with {status}"), ..ProviderError::default() };
+        let error =
+            ProviderError { message: format!("echo was told to fail with {status}"), ..ProviderError::default() };
         return Err(stated(&error, Some(status), &echo::PROVIDER, target));
     }
     let request = read::read_request(input.request.bytes()).map_err(|fault| request_failure(&fault))?;
@@ -360,7 +370,8 @@ async fn open_echo(input: &AttemptInput<'_>, target: &Target) -> Result<Upstream
     }
     let writer = ChunkWriter::new(reply.id.clone(), target.upstream_model.clone(), created);
     let deltas = echo::deltas(&reply);
-    let mut chunks = deltas.iter().map(|delta| writer.write_delta(delta)).collect::<Result<VecDeque<_>, _>>().map_err(internal)?;
+    let mut chunks =
+        deltas.iter().map(|delta| writer.write_delta(delta)).collect::<Result<VecDeque<_>, _>>().map_err(internal)?;
     chunks.push_back(ChunkWriter::done());
     if let Some(most) = options.cut_after_chunks {
         chunks.truncate(usize::try_from(most).unwrap_or(usize::MAX));

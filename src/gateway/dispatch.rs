@@ -207,7 +207,8 @@ impl Run {
     }
 
     fn plan(&self, public_model: &str) -> Outcome<Vec<Candidate>> {
-        let wants = Wants { public_model, operation: Operation::TextGenerate, transports: &[Transport::ChatCompletions] };
+        let wants =
+            Wants { public_model, operation: Operation::TextGenerate, transports: &[Transport::ChatCompletions] };
         let dice = &self.parts.dice;
         Ok(plan(&self.snapshot, wants, &mut |below| dice(below))?.candidates)
     }

@@ -91,10 +91,8 @@ impl Failure {
             let sentence = "The provider's rate limit for this model has been reached; try again later.";
             fault = fault.say(sentence).retry_after(self.retry_after.unwrap_or(Duration::from_secs(1)));
         }
-        let is_for_the_caller = matches!(
-            self.class,
-            FailureClass::Request | FailureClass::ContextWindow | FailureClass::ContentPolicy
-        );
+        let is_for_the_caller =
+            matches!(self.class, FailureClass::Request | FailureClass::ContextWindow | FailureClass::ContentPolicy);
         if let (true, ErrorDetail::Sanitized, Some(words)) = (is_for_the_caller, detail, &self.detail) {
             if !words.message.is_empty() {
                 fault = fault.say(words.message.clone());
@@ -127,7 +125,8 @@ pub fn worst<'a>(failures: impl DoubleEndedIterator<Item = &'a Failure> + Clone)
 pub fn sanitise(message: &str, target: &Target) -> String {
     let public = target.public_model.as_str();
     let redacted = redact(message);
-    let renamed = if target.upstream_model == public { redacted } else { redacted.replace(&target.upstream_model, public) };
+    let renamed =
+        if target.upstream_model == public { redacted } else { redacted.replace(&target.upstream_model, public) };
     let own_host = target.credentials.base_url.as_deref().and_then(host_of);
     let words = renamed.split_inclusive(char::is_whitespace).map(|word| {
         let bare = word.trim();
@@ -162,11 +161,7 @@ mod tests {
     use super::*;
 
     fn failure(class: FailureClass, retry_after: Option<u64>) -> Failure {
-        Failure {
-            class,
-            retry_after: retry_after.map(Duration::from_secs),
-            ..Failure::transient(Repeat::Safe, "test")
-        }
+        Failure { class, retry_after: retry_after.map(Duration::from_secs), ..Failure::transient(Repeat::Safe, "test") }
     }
 
     #[test]
@@ -187,7 +182,10 @@ mod tests {
     #[test]
     fn words_of_the_provider_reach_only_a_caller_who_can_mend() {
         let with = |class| Failure {
-            detail: Some(Detail { message: "Invalid schema for function 'x'".to_owned(), param: Some("tools[0]".to_owned()) }),
+            detail: Some(Detail {
+                message: "Invalid schema for function 'x'".to_owned(),
+                param: Some("tools[0]".to_owned()),
+            }),
             ..failure(class, None)
         };
         let fault = with(FailureClass::Request).to_fault(ErrorDetail::Sanitized);

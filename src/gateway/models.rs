@@ -40,7 +40,8 @@ impl Gateway {
     /// The models a caller can see, by name. `None`: someone without a credential, where that is allowed.
     #[must_use]
     pub fn list_models(&self, snapshot: &Snapshot, caller: Option<&Caller>) -> Vec<ModelCard> {
-        let visible = |pool: &&std::sync::Arc<Pool>| caller.is_none_or(|caller| caller.sees(pool.public_model.as_str()));
+        let visible =
+            |pool: &&std::sync::Arc<Pool>| caller.is_none_or(|caller| caller.sees(pool.public_model.as_str()));
         snapshot.pools().filter(visible).filter_map(|pool| card(pool)).collect()
     }
 
@@ -59,13 +60,15 @@ impl Gateway {
 fn card(pool: &Pool) -> Option<ModelCard> {
     let targets: Vec<&Target> = pool.enabled().map(AsRef::as_ref).collect();
     let oldest = targets.iter().map(|target| target.created_at).min()?;
-    let profiles = || targets.iter().flat_map(|target| target.resolved.operations.values()).map(|operation| &operation.profile);
+    let profiles =
+        || targets.iter().flat_map(|target| target.resolved.operations.values()).map(|operation| &operation.profile);
     let operations: BTreeSet<Operation> =
         targets.iter().flat_map(|target| target.resolved.operations.keys().copied()).collect();
     let lowest = |price: fn(&Target) -> Option<NanoCents>| {
         targets.iter().filter_map(|target| price(target)).min().map(usd_per_token)
     };
-    let mut input_modalities: BTreeSet<&'static str> = operations.iter().flat_map(|operation| inputs(*operation)).copied().collect();
+    let mut input_modalities: BTreeSet<&'static str> =
+        operations.iter().flat_map(|operation| inputs(*operation)).copied().collect();
     for profile in profiles() {
         let extra = [("image", profile.vision), ("audio", profile.audio_input), ("file", profile.pdf_input)];
         input_modalities.extend(extra.iter().filter(|(_, has)| *has).map(|(name, _)| *name));
@@ -75,7 +78,12 @@ fn card(pool: &Pool) -> Option<ModelCard> {
         id: pool.public_model.as_str().to_owned(),
         created_s: oldest.unix_s(),
         input_modalities: input_modalities.into_iter().collect(),
-        output_modalities: operations.iter().map(|operation| output(*operation)).collect::<BTreeSet<_>>().into_iter().collect(),
+        output_modalities: operations
+            .iter()
+            .map(|operation| output(*operation))
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect(),
         max_input_tokens: profiles().filter_map(|profile| profile.max_input_tokens).max(),
         max_output_tokens: profiles().filter_map(|profile| profile.max_output_tokens).max(),
         input_usd_per_token: lowest(|target| target.resolved.pricing.input),

@@ -49,7 +49,13 @@ pub struct Record {
 
 impl Record {
     /// Starts the record of a request.
-    pub fn start(clock: Arc<dyn Clock>, caller: &Caller, request_id: String, public_model: String, is_stream: bool) -> Self {
+    pub fn start(
+        clock: Arc<dyn Clock>,
+        caller: &Caller,
+        request_id: String,
+        public_model: String,
+        is_stream: bool,
+    ) -> Self {
         let key_prefix = match caller {
             Caller::Master => None,
             Caller::Key(key) => Some(key.prefix.clone()),

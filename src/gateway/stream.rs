@@ -127,7 +127,8 @@ impl Committed {
                 Step::More(Signal::Nothing | Signal::Output | Signal::Finished) => {}
                 Step::End if self.open.relay.is_finished() => return Ok(()),
                 Step::End => {
-                    let fault = Fault::new(Kind::Upstream).say("The provider's stream ended before the answer was complete.");
+                    let fault =
+                        Fault::new(Kind::Upstream).say("The provider's stream ended before the answer was complete.");
                     return Err(Stop::Failed(fault.because("end of stream without a terminal event")));
                 }
             }
