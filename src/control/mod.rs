@@ -3,12 +3,16 @@
 //! Every write goes the same way: check, write in one transaction with its audit entry, bring the snapshot up to date,
 //! answer. So what was answered OK is in force on this replica.
 
+mod audit;
 pub mod catalog;
+mod check;
 pub mod deployment;
 pub mod propagation;
 pub mod routing;
 pub mod system;
+mod unenforced;
 pub mod virtual_key;
+mod write;
 
 use std::sync::Arc;
 
@@ -22,7 +26,7 @@ pub use virtual_key::VirtualKeys;
 use crate::catalog::Catalog;
 use crate::domain::ids::Revision;
 use crate::store::Stores;
-use crate::time::Clock;
+use crate::time::{Clock, Timestamp};
 use crate::vault::{Entropy, Keyring};
 
 /// Everything the faces call.
@@ -80,3 +84,21 @@ pub struct ChangeOptions {
     /// Check everything, save nothing.
     pub validate_only: bool,
 }
+
+impl Control {
+    /// Puts the use cases together.
+    #[must_use]
+    pub fn new(parts: Parts, started_at: Timestamp, mode: system::Mode, version: &'static str) -> Self {
+        let publisher = Arc::clone(parts.propagation.publisher());
+        Self {
+            catalog: Arc::new(CatalogView::new(Arc::clone(&parts.catalog))),
+            system: Arc::new(System::new(publisher, Arc::clone(&parts.clock), started_at, mode, version)),
+            deployments: Arc::new(Deployments::new(parts.clone())),
+            virtual_keys: Arc::new(VirtualKeys::new(parts.clone())),
+            routing: Arc::new(Routing::new(parts)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
