@@ -1,3 +1,7 @@
 //! The `unified-gateway` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    unified_gateway::app::main(std::env::args_os())
+}

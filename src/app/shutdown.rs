@@ -1,0 +1,48 @@
+//! How the process stops: not ready, no new connections, wait for what is under way, tell what is left, close the store.
+
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::build::Running;
+use crate::api::ops::health::Readiness;
+
+/// What is left after the drain gets so long to hear that it ends.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// Waits for SIGINT or SIGTERM, then stops. A second signal stops at once.
+pub(super) async fn wait_and_stop(running: Running) {
+    next_signal().await;
+    tracing::info!("stopping: waiting for requests under way (a second signal stops at once)");
+    tokio::select! {
+        () = running.stop() => tracing::info!("stopped"),
+        () = next_signal() => tracing::warn!("stopped at once"),
+    }
+}
+
+impl Running {
+    /// Drains and stops.
+    pub async fn stop(self) {
+        self.readiness.send_replace(Readiness { is_loaded: true, is_draining: true });
+        tokio::time::sleep(self.drain_delay).await;
+        self.accepting.send_replace(false);
+        if tokio::time::timeout(self.shutdown_timeout, self.tasks.wait()).await.is_err() {
+            tracing::warn!("requests under way are ended: SHUTDOWN_TIMEOUT_MS is over");
+            self.stopping.send_replace(true);
+            // Whoever does not listen now is cut off when the process ends.
+            _ = tokio::time::timeout(LAST_WORDS, self.tasks.wait()).await;
+        }
+        self.store.close().await;
+    }
+}
+
+async fn next_signal() {
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+        tracing::error!("signals cannot be received on this system");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}
