@@ -22,7 +22,7 @@ pub use virtual_key::VirtualKeys;
 use crate::catalog::Catalog;
 use crate::domain::ids::Revision;
 use crate::store::Stores;
-use crate::time::Clock;
+use crate::time::{Clock, Timestamp};
 use crate::vault::{Entropy, Keyring};
 
 /// Everything the faces call.
@@ -79,4 +79,19 @@ pub struct ChangeOptions {
     pub expected: Option<Revision>,
     /// Check everything, save nothing.
     pub validate_only: bool,
+}
+
+impl Control {
+    /// Puts the use cases together.
+    #[must_use]
+    pub fn new(parts: Parts, started_at: Timestamp, mode: system::Mode, version: &'static str) -> Self {
+        let publisher = Arc::clone(parts.propagation.publisher());
+        Self {
+            catalog: Arc::new(CatalogView::new(Arc::clone(&parts.catalog))),
+            system: Arc::new(System::new(publisher, Arc::clone(&parts.clock), started_at, mode, version)),
+            deployments: Arc::new(Deployments::new(parts.clone())),
+            virtual_keys: Arc::new(VirtualKeys::new(parts.clone())),
+            routing: Arc::new(Routing::new(parts)),
+        }
+    }
 }
