@@ -96,11 +96,8 @@ impl Failures {
             self.sweep(now);
         }
         let full = self.by_source.len() >= MAX_SOURCES && !self.by_source.contains_key(&source);
-        let window = if full {
-            self.everyone_else.get_or_insert(fresh)
-        } else {
-            self.by_source.entry(source).or_insert(fresh)
-        };
+        let window =
+            if full { self.everyone_else.get_or_insert(fresh) } else { self.by_source.entry(source).or_insert(fresh) };
         if window.is_over(now) {
             *window = fresh;
         }

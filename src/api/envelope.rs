@@ -105,7 +105,8 @@ mod tests {
 
     #[test]
     fn waits_are_rounded_up_and_short_ones_are_exact_too() {
-        let response = openai_response(&Fault::new(Kind::RateLimited).retry_after(Duration::from_millis(250)).never_retry());
+        let response =
+            openai_response(&Fault::new(Kind::RateLimited).retry_after(Duration::from_millis(250)).never_retry());
         assert_eq!(response.status(), 429);
         assert_eq!(response.headers()["retry-after"], "1");
         assert_eq!(response.headers()["retry-after-ms"], "250");

@@ -8,6 +8,4 @@ pub mod rest;
 mod draft;
 mod metadata;
 mod page_token;
-
-#[cfg(test)]
-mod parity;
+mod problems;

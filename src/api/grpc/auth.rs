@@ -45,11 +45,7 @@ impl Called {
     /// # Errors
     /// `Internal` when the guard is missing: an unguarded call must not get further.
     pub(super) fn of<T>(request: &tonic::Request<T>) -> Result<Self, tonic::Status> {
-        request
-            .extensions()
-            .get::<Self>()
-            .cloned()
-            .ok_or_else(|| status::from_fault(&Fault::new(Kind::Internal), None))
+        request.extensions().get::<Self>().cloned().ok_or_else(|| status::from_fault(&Fault::new(Kind::Internal), None))
     }
 }
 

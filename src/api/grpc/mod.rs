@@ -71,8 +71,11 @@ pub fn services(state: GrpcState) -> Outcome<(Routes, HealthReporter)> {
     let GrpcState { control, auth, clock, entropy } = state;
     let guard = Guard { auth, clock, entropy, revision: control.system.watch() };
     let guarded = Routes::new(
-        DeploymentServiceServer::new(deployment::Face(control.deployments))
-            .max_decoding_message_size(MAX_MESSAGE_BYTES),
+        DeploymentServiceServer::new(deployment::Face {
+            deployments: control.deployments,
+            catalog: Arc::clone(&control.catalog),
+        })
+        .max_decoding_message_size(MAX_MESSAGE_BYTES),
     )
     .add_service(
         VirtualKeyServiceServer::new(virtual_key::Face(control.virtual_keys))

@@ -14,8 +14,7 @@ pub(super) fn read(size: i32, token: &str, binding: Binding) -> Outcome<PageRequ
     if token.is_empty() {
         return Ok(PageRequest { limit, ..PageRequest::default() });
     }
-    let position =
-        page_token::read(token, binding).map_err(|error| Fault::invalid("page_token", error.as_str()))?;
+    let position = page_token::read(token, binding).map_err(|error| Fault::invalid("page_token", error.as_str()))?;
     Ok(page_token::page_at(position, limit))
 }
 
