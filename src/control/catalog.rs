@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use crate::catalog::Catalog;
+use crate::catalog::{self, Catalog};
 use crate::domain::capability::ModelProfile;
 use crate::domain::operation::Operation;
-use crate::domain::page::Page;
+use crate::domain::page::{Page, PageRequest};
 use crate::domain::preset::Preset;
 
 /// The use cases of the catalog.
 #[derive(Debug)]
 pub struct CatalogView {
-    _catalog: Arc<Catalog>,
+    catalog: Arc<Catalog>,
 }
 
 /// A model that the catalog knows, as one preset serves it.
@@ -38,18 +38,31 @@ pub struct ModelFilter {
 
 impl CatalogView {
     pub(super) fn new(catalog: Arc<Catalog>) -> Self {
-        Self { _catalog: catalog }
+        Self { catalog }
     }
 
     /// All presets.
     #[must_use]
     pub fn presets(&self) -> &[Preset] {
-        &[]
+        self.catalog.presets()
     }
 
-    /// One page of known models, by preset and name.
+    /// One page of known models, by preset and name. `limit` is 1 to 500.
     #[must_use]
-    pub fn list_models(&self, _filter: &ModelFilter, _limit: u32, _offset: u32) -> Page<KnownModel> {
-        Page { items: Vec::new(), total: 0, has_more: false }
+    pub fn list_models(&self, filter: &ModelFilter, limit: u32, offset: u32) -> Page<KnownModel> {
+        let filter = catalog::ModelFilter {
+            preset: filter.provider.clone(),
+            operation: filter.operation,
+            text: filter.text.clone(),
+        };
+        let limit = limit.clamp(1, PageRequest::MAX_LIMIT);
+        let found = self.catalog.list(&filter, &PageRequest { limit, offset, after: None });
+        let items = found.items.into_iter().map(|listed| {
+            let mut profile = listed.model.profile.clone();
+            // What the model can do elsewhere is of no use here.
+            profile.operations.retain(|operation, _| listed.operations.contains(operation));
+            KnownModel { provider: listed.preset.to_owned(), model: listed.model.id.clone(), profile }
+        });
+        Page { items: items.collect(), total: found.total, has_more: found.has_more }
     }
 }

@@ -3,12 +3,16 @@
 //! Every write goes the same way: check, write in one transaction with its audit entry, bring the snapshot up to date,
 //! answer. So what was answered OK is in force on this replica.
 
+mod audit;
 pub mod catalog;
+mod check;
 pub mod deployment;
 pub mod propagation;
 pub mod routing;
 pub mod system;
+mod unenforced;
 pub mod virtual_key;
+mod write;
 
 use std::sync::Arc;
 
@@ -95,3 +99,6 @@ impl Control {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -32,9 +32,14 @@ impl Publisher {
     /// Puts `next` in force. A snapshot older than the one in force is ignored.
     pub fn publish(&self, next: Snapshot) {
         let revision = next.revision();
-        if revision < self.current.load().revision() {
-            return;
+        if revision >= self.current.load().revision() {
+            self.replace(next);
         }
+    }
+
+    /// Puts `next` in force even if it is older: the store itself went back, such as to a backup.
+    pub fn replace(&self, next: Snapshot) {
+        let revision = next.revision();
         self.current.store(Arc::new(next));
         self.revisions.send_replace(revision);
     }

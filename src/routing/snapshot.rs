@@ -210,6 +210,15 @@ impl Snapshot {
         self.quarantined.iter().map(entry).collect()
     }
 
+    /// Why a row is left out, if it is.
+    #[must_use]
+    pub fn quarantine_reason(&self, kind: ResourceKind, id: &str) -> Option<&str> {
+        if self.quarantined.is_empty() {
+            return None;
+        }
+        self.quarantined.get(&(kind, id.to_owned())).map(AsRef::as_ref)
+    }
+
     /// A copy to change. Costs nothing until something is changed.
     #[must_use]
     pub fn edit(&self) -> SnapshotEdit {

@@ -1,5 +1,6 @@
 //! One admin request: who calls, its path, query, conditions and body.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -35,18 +36,27 @@ pub(super) struct Call {
 }
 
 /// A fault on its way out.
-#[derive(Debug)]
-pub(super) struct Refused(Fault);
+#[derive(Debug, Clone)]
+pub(super) struct Refused(Arc<Fault>);
 
 impl From<Fault> for Refused {
     fn from(fault: Fault) -> Self {
-        Self(fault)
+        Self(Arc::new(fault))
     }
 }
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        envelope::openai_response(&self.0)
+        let mut response = envelope::openai_response(&self.0);
+        response.extensions_mut().insert(Self(Arc::clone(&self.0)));
+        response
+    }
+}
+
+impl Refused {
+    /// What went wrong. The guard finds it in the extensions of the answer and logs it with the request id.
+    pub(super) fn fault(&self) -> &Fault {
+        &self.0
     }
 }
 

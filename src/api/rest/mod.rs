@@ -31,7 +31,7 @@ use crate::control::Control;
 use crate::domain::audit::Caller;
 use crate::domain::ids::Revision;
 use crate::fault::{Fault, Kind};
-use call::Call;
+use call::{Call, Refused};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const CONFIG_REVISION: HeaderName = HeaderName::from_static("x-unified-config-revision");
@@ -110,19 +110,23 @@ async fn guard(State(guard): State<Guard>, mut request: Request, next: Next) -> 
         .get::<ClientAddress>()
         .map(|client| client.0)
         .or_else(|| request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip()));
+    let request_id = admin_auth::request_id(request.headers().get(&REQUEST_ID)).map(str::to_owned);
     let mut response = match guard.auth.check(request.headers().get(AUTHORIZATION), source) {
         Ok(()) => {
             let caller = Caller {
                 actor: "master",
                 face: "rest",
                 source: source.map(|address| address.to_string()),
-                request_id: admin_auth::request_id(request.headers().get(&REQUEST_ID)).map(str::to_owned),
+                request_id: request_id.clone(),
             };
             request.extensions_mut().insert(caller);
             next.run(request).await
         }
         Err(fault) => envelope::openai_response(&fault),
     };
+    if let Some(refused) = response.extensions_mut().remove::<Refused>() {
+        envelope::log(refused.fault(), request_id.as_deref());
+    }
     let revision = guard.revision.borrow().0;
     response.headers_mut().insert(CONFIG_REVISION, HeaderValue::from(revision));
     response

@@ -1,0 +1,82 @@
+//! What can be stated but is not enforced by this version. Accepting it would promise something that does not happen,
+//! so it is refused by name. Whoever makes a field work deletes its line here.
+//!
+//! A value that is stored already (by a later version, say) does not stand in the way of changing other fields.
+
+use super::check::Problems;
+use crate::domain::deployment::DeploymentSpec;
+use crate::domain::operation::Operation;
+use crate::domain::settings::RouterSettings;
+use crate::domain::virtual_key::VirtualKeySpec;
+
+const REFUSED: &str = "is not enforced by this version yet, so it is refused rather than ignored";
+
+/// Operations that the data plane serves.
+const OPERATIONS: [Operation; 1] = [Operation::TextGenerate];
+
+/// Limits of a deployment. `before`: the stored state, if there is one.
+pub(super) fn deployment(before: Option<&DeploymentSpec>, after: &DeploymentSpec, problems: &mut Problems) {
+    let stored = |field: fn(&DeploymentSpec) -> Option<u32>| before.and_then(field);
+    limit("rpmLimit", &stored(|spec| spec.rpm_limit), &after.rpm_limit, problems);
+    limit("tpmLimit", &stored(|spec| spec.tpm_limit), &after.tpm_limit, problems);
+}
+
+/// Limits of a key.
+pub(super) fn virtual_key(before: Option<&VirtualKeySpec>, after: &VirtualKeySpec, problems: &mut Problems) {
+    let none = VirtualKeySpec::default();
+    let before = before.unwrap_or(&none);
+    limit("maxBudgetCents", &before.max_budget, &after.max_budget, problems);
+    limit("budgetReset", &before.budget_reset, &after.budget_reset, problems);
+    limit("budgetMode", &before.budget_mode, &after.budget_mode, problems);
+    limit("budgetWaitMs", &before.budget_wait_ms, &after.budget_wait_ms, problems);
+    limit("rpm", &before.rpm, &after.rpm, problems);
+    limit("tpm", &before.tpm, &after.tpm, problems);
+    limit("maxParallelRequests", &before.max_parallel_requests, &after.max_parallel_requests, problems);
+}
+
+/// Settings that nothing follows yet. Their defaults describe what happens now and are accepted.
+pub(super) fn settings(before: &RouterSettings, after: &RouterSettings, problems: &mut Problems) {
+    let default = RouterSettings::default();
+    if after.routing_strategy != before.routing_strategy && !after.routing_strategy.is_in_force() {
+        problems.add("routingStrategy", REFUSED);
+    }
+    for (model, strategy) in &after.model_overrides {
+        if !strategy.is_in_force() && before.model_overrides.get(model) != Some(strategy) {
+            problems.add(format!("modelOverrides.{model}"), REFUSED);
+        }
+    }
+    let numbers = |settings: &RouterSettings| {
+        [
+            ("allowedFails", settings.allowed_fails),
+            ("cooldownSeconds", settings.cooldown_seconds),
+            ("failureWindowSeconds", settings.failure_window_seconds),
+            ("maxCooldownSeconds", settings.max_cooldown_seconds),
+            ("halfOpenProbeSeconds", settings.half_open_probe_seconds),
+            ("configurationCooldownSeconds", settings.configuration_cooldown_seconds),
+            ("throttleCooldownSeconds", settings.throttle_cooldown_seconds),
+            ("retryAfterSeconds", settings.retry_after_seconds),
+        ]
+    };
+    let known = numbers(&default).into_iter().zip(numbers(before));
+    for ((field, value), ((_, default), (_, before))) in numbers(after).into_iter().zip(known) {
+        // A value that is out of range has been told so; one sentence per field is enough.
+        if value != default && value != before && !problems.concern(field) {
+            problems.add(field, format!("{REFUSED}; this version behaves as with {default}"));
+        }
+    }
+    let strategy = after.unsupported_parameter_strategy;
+    if strategy != default.unsupported_parameter_strategy && strategy != before.unsupported_parameter_strategy {
+        problems.add("unsupportedParameterStrategy", REFUSED);
+    }
+    for (operation, policy) in &after.execution_policies {
+        if !OPERATIONS.contains(operation) && before.execution_policies.get(operation) != Some(policy) {
+            problems.add(format!("executionPolicies.{operation}"), REFUSED);
+        }
+    }
+}
+
+fn limit<T: PartialEq>(field: &str, before: &Option<T>, after: &Option<T>, problems: &mut Problems) {
+    if after.is_some() && after != before {
+        problems.add(field, REFUSED);
+    }
+}
