@@ -9,3 +9,6 @@ mod draft;
 mod metadata;
 mod page_token;
 mod problems;
+
+#[cfg(test)]
+mod parity;

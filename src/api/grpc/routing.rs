@@ -88,7 +88,7 @@ impl Face {
         Ok(proto::ListFallbacksResponse {
             next_page_token: paging::next(page.has_more, Some(next), binding),
             total_size: paging::total(page.total),
-            fallbacks: page.items.into_iter().map(chain_into_proto).collect(),
+            fallbacks: page.items.iter().map(chain_into_proto).collect(),
         })
     }
 
@@ -97,7 +97,10 @@ impl Face {
         let options =
             ChangeOptions { expected: etag_from_proto(&fallback.etag)?, validate_only: message.validate_only };
         let (primary, reason, targets) = chain_from_proto(&fallback)?;
-        self.0.set_fallback(&called.caller, primary, reason, targets, options).await.map(chain_into_proto)
+        self.0
+            .set_fallback(&called.caller, primary, reason, targets, options)
+            .await
+            .map(|chain| chain_into_proto(&chain))
     }
 
     async fn delete(

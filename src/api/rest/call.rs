@@ -17,7 +17,7 @@ use super::MAX_BODY_BYTES;
 use crate::api::envelope;
 use crate::domain::audit::Caller;
 use crate::domain::ids::Revision;
-use crate::fault::{Fault, Kind, Outcome};
+use crate::fault::{Fault, Kind, Outcome, Violation};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -41,8 +41,23 @@ pub(super) struct Refused(Arc<Fault>);
 
 impl From<Fault> for Refused {
     fn from(fault: Fault) -> Self {
-        Self(Arc::new(fault))
+        Self(Arc::new(in_rest_words(fault)))
     }
+}
+
+/// What the use cases call otherwise than this face does.
+const OTHER_WORDS: [(&str, &str); 2] = [("requestId", "idempotency-key"), ("gracePeriod", "gracePeriodSeconds")];
+
+fn in_rest_words(fault: Fault) -> Fault {
+    let word = |field: &str| OTHER_WORDS.iter().find(|(theirs, _)| *theirs == field).map(|(_, ours)| *ours);
+    if fault.violations().iter().all(|violation| word(&violation.field).is_none()) {
+        return fault;
+    }
+    let violations = fault.violations().iter().map(|violation| Violation {
+        field: word(&violation.field).unwrap_or(&violation.field).to_owned(),
+        description: violation.description.clone(),
+    });
+    Fault::from_violations(violations.collect()).unwrap_or(fault)
 }
 
 impl IntoResponse for Refused {

@@ -40,7 +40,7 @@ pub(super) async fn list(State(state): State<RestState>, call: Call) -> Answer {
     let seen = u32::try_from(page.items.len()).unwrap_or(u32::MAX);
     let next = Position::Offset(request.offset.saturating_add(seen));
     let pagination = paging::write(&request, &page, Some(next), binding);
-    let shapes: Vec<_> = page.items.into_iter().map(shapes::routing::write_chain).collect();
+    let shapes: Vec<_> = page.items.iter().map(shapes::routing::write_chain).collect();
     Ok(answer::list(shapes, pagination)?)
 }
 
@@ -53,7 +53,7 @@ pub(super) async fn set(State(state): State<RestState>, mut call: Call) -> Answe
     let options = ChangeOptions { expected: call.expected(etag.as_deref())?, validate_only };
     let chain = state.control.routing.set_fallback(&call.caller, primary, reason, targets, options).await?;
     let revision = chain.revision;
-    Ok(answer::resource(StatusCode::OK, shapes::routing::write_chain(chain), revision)?)
+    Ok(answer::resource(StatusCode::OK, shapes::routing::write_chain(&chain), revision)?)
 }
 
 pub(super) async fn delete(State(state): State<RestState>, mut call: Call) -> Answer {

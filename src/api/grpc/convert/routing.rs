@@ -186,7 +186,7 @@ pub(crate) fn chain_from_proto(message: &proto::Fallback) -> Outcome<(PublicMode
 }
 
 /// A chain as a message.
-pub(crate) fn chain_into_proto(chain: FallbackChain) -> proto::Fallback {
+pub(crate) fn chain_into_proto(chain: &FallbackChain) -> proto::Fallback {
     let reason = match chain.reason {
         FallbackReason::General => proto::FallbackReason::General,
         FallbackReason::ContextWindow => proto::FallbackReason::ContextWindow,
@@ -264,7 +264,7 @@ mod tests {
             revision: Revision(1),
             updated_at: Timestamp::from_unix_ms(0),
         };
-        let message = chain_into_proto(chain.clone());
+        let message = chain_into_proto(&chain);
         assert_eq!(chain_from_proto(&message).unwrap(), (chain.primary, chain.reason, chain.targets));
         let empty = proto::Fallback { primary_model: "a".to_owned(), ..proto::Fallback::default() };
         assert_eq!(chain_from_proto(&empty).unwrap().1, FallbackReason::General);

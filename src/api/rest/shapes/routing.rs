@@ -175,7 +175,7 @@ fn policy_shape(policy: ExecutionPolicy) -> PolicyShape {
 }
 
 /// A chain, to be answered. What was only validated has no etag and time.
-pub(crate) fn write_chain(chain: FallbackChain) -> ChainShape {
+pub(crate) fn write_chain(chain: &FallbackChain) -> ChainShape {
     ChainShape {
         primary_model: chain.primary.as_str().to_owned(),
         reason: chain.reason.as_str(),
