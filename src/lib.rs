@@ -17,6 +17,7 @@
 //! `ARCHITECTURE.md` has the map, the invariants and the table of who may import whom; a test keeps it true.
 
 pub mod api;
+pub mod app;
 pub mod canonical;
 pub mod catalog;
 pub mod config;
