@@ -11,3 +11,6 @@ mod draft;
 mod metadata;
 mod page_token;
 mod problems;
+
+#[cfg(test)]
+mod parity;

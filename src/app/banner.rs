@@ -16,7 +16,8 @@ pub(super) fn print(running: &Running) {
 fn render(running: &Running, is_terminal: bool) -> String {
     let base = format!("http://{}", running.http_address);
     let version = env!("CARGO_PKG_VERSION");
-    let mut text = format!("\n  Unified Gateway {version}, embedded mode, ready in {} ms\n\n", running.started_in.as_millis());
+    let mut text =
+        format!("\n  Unified Gateway {version}, embedded mode, ready in {} ms\n\n", running.started_in.as_millis());
     text.push_str(&format!("  HTTP   {base}/v1\n"));
     if running.has_admin_http {
         text.push_str(&format!("  admin  {base}/admin\n"));
@@ -24,7 +25,11 @@ fn render(running: &Running, is_terminal: bool) -> String {
     text.push_str(&format!("  gRPC   {}\n", running.grpc_address));
     let key = match (&running.new_master_key, &running.master_key_path) {
         (Some(key), Some(path)) if is_terminal => {
-            text.push_str(&format!("\n  master key (shown this once, kept in {}):\n    {}\n", path.display(), key.expose_secret()));
+            text.push_str(&format!(
+                "\n  master key (shown this once, kept in {}):\n    {}\n",
+                path.display(),
+                key.expose_secret()
+            ));
             format!("$(cat {})", path.display())
         }
         (_, Some(path)) => {

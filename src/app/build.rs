@@ -149,7 +149,8 @@ pub async fn start(config: Config) -> Outcome<Running> {
         accepting: must_close.clone(),
     };
     tasks.start(http.serve());
-    let grpc = GrpcListener { listener: grpc_listener, services, accepting: must_close, stopping: stopping.subscribe() };
+    let grpc =
+        GrpcListener { listener: grpc_listener, services, accepting: must_close, stopping: stopping.subscribe() };
     tasks.start(grpc.serve());
     let started_in = clock.instant().saturating_duration_since(began);
     tracing::info!(%http_address, %grpc_address, ready_ms = ms(started_in), "the gateway serves");

@@ -89,7 +89,8 @@ fn render_json(lines: &[Line]) -> String {
 fn render_table(lines: &[Line]) -> String {
     let number = |value: Option<u64>| value.map_or_else(|| "-".to_owned(), |value| value.to_string());
     let price = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
-    let mut rows = vec![["PROVIDER", "MODEL", "INPUT", "OUTPUT", "IN c/MTok", "OUT c/MTok", "OPERATIONS"].map(str::to_owned)];
+    let mut rows =
+        vec![["PROVIDER", "MODEL", "INPUT", "OUTPUT", "IN c/MTok", "OUT c/MTok", "OPERATIONS"].map(str::to_owned)];
     rows.extend(lines.iter().map(|line| {
         [
             line.provider.to_owned(),

@@ -109,8 +109,9 @@ impl HttpListener {
         builder: &Builder<TokioExecutor>,
         stream: TcpStream,
         peer: SocketAddr,
-    ) -> impl hyper_util::server::graceful::GracefulConnection<Error = Box<dyn std::error::Error + Send + Sync>> + Send + 'static
-    {
+    ) -> impl hyper_util::server::graceful::GracefulConnection<Error = Box<dyn std::error::Error + Send + Sync>>
+    + Send
+    + 'static {
         // Small frames must not wait for each other.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY could not be set");
