@@ -211,7 +211,7 @@ def _():
     equal(stream("filter")[-1].choices[0].finish_reason, "content_filter")
 
 
-for wrapping in ("pings", "crlf", "split", "gzip", "finish-no-done", "leaky-headers"):
+for wrapping in ("pings", "crlf", "split", "finish-no-done", "leaky-headers"):
     @case(f"{wrapping}: text exact, JSON and stream", wrapping)
     def _(model):
         equal(ask(model).choices[0].message.content, TEXT)
@@ -314,6 +314,8 @@ OTHER_FAULTS = [
     for model in (
         "401", "403", "404-model", "500", "503", "529", "html-502", "empty-200", "json-garbage", "error-in-200",
         "stream-error-first", "reset-before",
+        # Identity was asked for: refused, rather than handed on garbled.
+        "gzip",
     )
 ] + [
     ("429", openai.RateLimitError, 429, "rate_limit_exceeded", None, None),

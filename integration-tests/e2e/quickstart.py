@@ -4,8 +4,8 @@
 `quickstart.py FILE.md`: the ```bash and ```python blocks between `<!-- quickstart -->` and `<!-- /quickstart -->`.
 
 What a reader would type differently is replaced: the documented addresses and master key by those of the running
-gateway, `unified-...` by the latest key that was issued, `sk-...` by the stub's provider key, `<id>` by the latest id.
-Deployments of real providers are pointed at the stub between two steps. Commands that start a gateway are not run,
+gateway, `unified-...` by the latest key that was issued, `<id>` by the latest id. Provider keys are stored as written;
+deployments of real providers are pointed at the stub between two steps. Commands that start a gateway are not run,
 since one is running; each is named in the output.
 """
 
@@ -43,7 +43,7 @@ def as_typed(text: str) -> str:
     for host in ("localhost", "127.0.0.1"):
         text = text.replace(f"http://{host}:4000", GATEWAY).replace(f"{host}:4001", GRPC)
     text = re.sub(r"^(\s*export\s+(?:BASE|MASTER_KEY)=).*$", lambda m: f"{m[1]}${m[1].split()[-1][:-1]}", text, flags=re.MULTILINE)
-    for placeholder, value in ((r"unified-(\.\.\.|…)", seen["key"]), (r"sk-(\.\.\.|…)", PROVIDER_KEY), (r"<(?:deployment-|key-)?id>", seen["id"])):
+    for placeholder, value in ((r"unified-(\.\.\.|…)", seen["key"]), (r"<(?:deployment-|key-)?id>", seen["id"])):
         if re.search(placeholder, text):
             check(value, f"a placeholder {placeholder} before anything that could fill it")
             text = re.sub(placeholder, lambda _: value, text)

@@ -9,7 +9,7 @@ import sys
 from harness import PROVIDER_KEY, STUB, admin, issue_key
 
 # Short enough that stalled providers do not hold up the run, long enough that slow ones are served.
-DEADLINES = {"firstOutputMs": 4000, "idleMs": 3000, "commitByMs": 10000, "totalMs": 20000, "maxAttempts": 2}
+DEADLINES = {"firstOutputMs": 4000, "idleMs": 3000, "commitByMs": 10000, "totalMs": 8000, "maxAttempts": 2}
 
 models = sys.argv[1:]
 admin("PUT", "/router-settings", {"executionPolicies": {"text.generate": DEADLINES}})
