@@ -16,10 +16,16 @@
 //! The native lane skips reading and writing: the raw body is spliced and the answer relayed frame by frame.
 //! `ARCHITECTURE.md` has the map, the invariants and the table of who may import whom; a test keeps it true.
 
+pub mod canonical;
 pub mod catalog;
+pub mod dialects;
 pub mod domain;
 pub mod fault;
+pub mod gateway;
+pub mod providers;
 pub mod routing;
 pub mod store;
+pub mod telemetry;
 pub mod time;
+pub mod transport;
 pub mod vault;

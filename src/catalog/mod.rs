@@ -1,59 +1,21 @@
-//! Known models and provider presets.
+//! What is known before any provider is called: models, provider presets, and what a deployment of one on the other
+//! can do.
+//!
+//! The facts about models are data files (`data/<adapter>.jsonl`, one model per line; `docs/catalog.md` tells how to
+//! renew them). They are part of the binary, are read once when the server starts and never change while it runs.
+//! Presets come from the provider registry, as values: nothing here knows how a provider is called.
+//!
+//! Absent facts stay absent: an unknown price is `None`, never zero, and an unknown flag is `false`.
 
-use std::collections::BTreeMap;
+mod data;
+mod index;
+mod read;
+mod resolve;
+mod snapshot;
+mod validate;
 
-use crate::domain::capability::OperationProfile;
-use crate::domain::deployment::DeploymentSpec;
-use crate::domain::operation::{Operation, Transport};
-use crate::domain::price::Pricing;
-use crate::fault::{Kind, Outcome};
+#[cfg(test)]
+mod tests;
 
-/// PLACEHOLDER until the catalog lands.
-#[derive(Debug)]
-pub struct Catalog;
-
-/// Where the facts about a model come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ProfileSource {
-    /// The catalog.
-    Catalog {
-        /// The catalog's id of the model.
-        model: String,
-    },
-    /// The deployment's own entry.
-    CatalogEntry,
-    /// Nothing is known.
-    Preset,
-}
-
-/// What a deployment can do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Resolved {
-    /// Where the facts come from.
-    pub source: ProfileSource,
-    /// By operation.
-    pub operations: BTreeMap<Operation, ResolvedOperation>,
-    /// What it costs.
-    pub pricing: Pricing,
-}
-
-/// One operation.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ResolvedOperation {
-    /// What it can do.
-    pub profile: OperationProfile,
-    /// Default wire shape.
-    pub transport: Transport,
-    /// Wire shapes it can speak.
-    pub transports: Vec<Transport>,
-}
-
-impl Catalog {
-    /// Resolves.
-    ///
-    /// # Errors
-    /// Always, for now.
-    pub fn resolve(&self, _spec: &DeploymentSpec) -> Outcome<Resolved> {
-        Err(Kind::Internal.into())
-    }
-}
+pub use index::{Catalog, KnownModel, ListedModel, ModelFilter};
+pub use resolve::{ProfileSource, Resolved, ResolvedOperation};

@@ -101,7 +101,7 @@ impl ReasoningLevel {
 pub struct Reasoning {
     /// The control.
     pub kind: ReasoningKind,
-    /// The levels it has, ascending.
+    /// The levels it has, ascending. Empty only with [`ReasoningKind::Fixed`]: it reasons, and there is nothing to steer.
     pub levels: Vec<ReasoningLevel>,
 }
 
@@ -127,6 +127,21 @@ pub struct OperationProfile {
     pub max_output_tokens: Option<u64>,
     /// Request parameters it takes, when stated. Empty: not stated.
     pub parameters: Vec<String>,
+    /// Sizes of the vectors, for embedding models that state them.
+    pub dimensions: Option<EmbeddingDimensions>,
+}
+
+/// Sizes of an embedding model's vectors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EmbeddingDimensions {
+    /// What it answers with unless asked otherwise.
+    pub default: u32,
+    /// Smallest size that can be asked for. `None`: not stated.
+    #[serde(default)]
+    pub min: Option<u32>,
+    /// Largest size that can be asked for. `None`: not stated.
+    #[serde(default)]
+    pub max: Option<u32>,
 }
 
 /// What a known or custom model supports.

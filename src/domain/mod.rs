@@ -3,6 +3,7 @@
 //! A value of a type in here has been checked: a [`deployment::Deployment`] that exists is one that may be stored. The
 //! wire shapes of the HTTP and gRPC surfaces are elsewhere and are turned into these types explicitly.
 
+pub mod address;
 pub mod audit;
 pub mod capability;
 pub mod change;

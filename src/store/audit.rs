@@ -5,6 +5,9 @@ use async_trait::async_trait;
 use crate::domain::audit::AuditEntry;
 use crate::fault::Outcome;
 
+/// Most entries that one call answers.
+pub const MAX_ENTRIES: u32 = 500;
+
 /// The audit trail.
 #[async_trait]
 pub trait AuditStore: Send + Sync {

@@ -14,7 +14,8 @@ pub trait DeploymentStore: Send + Sync {
     /// Inserts `deployment`; its `revision` is ignored and becomes the one answered.
     ///
     /// # Errors
-    /// `AlreadyExists` when the same `request_id` was used for other content; `Unavailable` when the store is.
+    /// `AlreadyExists` when the same `request_id` was used for other content, or the id exists; `BadRequest` when the
+    /// schema refuses a value; `Unavailable` when the store is.
     async fn create(&self, deployment: &Deployment, write: &Write) -> Outcome<Created>;
 
     /// One deployment. `None` when there is none of this id.
@@ -26,18 +27,20 @@ pub trait DeploymentStore: Send + Sync {
     /// One page of those that match, by id.
     ///
     /// # Errors
-    /// As [`Self::find`].
+    /// As [`Self::find`]: a row that cannot be understood is named and fails its page.
     async fn list(&self, filter: &DeploymentFilter, page: &PageRequest) -> Outcome<Page<Deployment>>;
 
-    /// Replaces the row if its revision is still `expected`. Answers the new revision.
+    /// Replaces the row, but for its time of creation, if its revision is still `expected`. Answers the new revision.
+    /// Needs nothing else of the stored row, so it cures one that cannot be understood.
     ///
     /// When the public model changes and this was its last deployment, the change is refused while chains name it.
     ///
     /// # Errors
-    /// `NotFound`; `Stale` when the row has another revision; `InUse` as above; `Unavailable`.
+    /// `NotFound`; `Stale` when the row has another revision; `InUse` as above; `BadRequest` when the schema refuses a
+    /// value; `Unavailable`.
     async fn replace(&self, deployment: &Deployment, expected: Revision, write: &Write) -> Outcome<Revision>;
 
-    /// Deletes the row, if `expected` is given only at that revision. When it was the last deployment of its public
+    /// Deletes the row, even one that cannot be understood; if `expected` is given only at that revision. When it was the last deployment of its public
     /// model, chains are pruned by [`crate::domain::fallback::prune`] in the same transaction and revision.
     ///
     /// # Errors

@@ -23,11 +23,11 @@ pub trait FallbackStore: Send + Sync {
     /// As [`Self::find`].
     async fn list(&self, primary: Option<&str>, page: &PageRequest) -> Outcome<Page<FallbackChain>>;
 
-    /// Inserts or replaces; with `expected` only at that revision. Every name must have a deployment, checked in the
-    /// same transaction.
+    /// Inserts or replaces; with `expected` only at that revision, which is 0 for a chain that is not there. Every name
+    /// must have a deployment, checked in the same transaction.
     ///
     /// # Errors
-    /// `BadRequest` naming the model without a deployment; `Stale`; `Unavailable`.
+    /// `BadRequest` naming the model without a deployment, at `primaryModel` or `fallbackModels[i]`; `Stale`; `Unavailable`.
     async fn set(&self, chain: &FallbackChain, expected: Option<Revision>, write: &Write) -> Outcome<Revision>;
 
     /// Deletes; with `expected` only at that revision.

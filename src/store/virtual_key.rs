@@ -26,16 +26,17 @@ pub trait VirtualKeyStore: Send + Sync {
     /// One page of those that match, by id.
     ///
     /// # Errors
-    /// As [`Self::find`].
+    /// As [`Self::find`]: a row that cannot be understood is named and fails its page.
     async fn list(&self, filter: &VirtualKeyFilter, page: &PageRequest) -> Outcome<Page<VirtualKey>>;
 
-    /// Replaces the row if its revision is still `expected`. Answers the new revision.
+    /// Replaces the row, but for its time of creation, if its revision is still `expected`. Answers the new revision.
+    /// Needs nothing else of the stored row, so it cures one that cannot be understood.
     ///
     /// # Errors
     /// `NotFound`; `Stale`; `Unavailable`.
     async fn replace(&self, key: &VirtualKey, expected: Revision, write: &Write) -> Outcome<Revision>;
 
-    /// Deletes the row, if `expected` is given only at that revision.
+    /// Deletes the row, even one that cannot be understood; if `expected` is given only at that revision.
     ///
     /// # Errors
     /// `NotFound`; `Stale`; `Unavailable`.

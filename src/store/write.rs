@@ -5,6 +5,11 @@ use uuid::Uuid;
 use crate::domain::audit::AuditDraft;
 use crate::domain::ids::Revision;
 
+/// The change log reaches back so many revisions at least; a replica farther behind loads everything.
+pub const LOG_REVISIONS: i64 = 10_000;
+/// How long a `request_id` is remembered, in milliseconds of the audit entries' time.
+pub const IDEMPOTENCY_MS: i64 = 24 * 60 * 60 * 1000;
+
 /// What accompanies a write and is committed with it.
 #[derive(Debug, Clone)]
 pub struct Write {
@@ -28,7 +33,7 @@ pub struct Idempotency {
 pub enum Created {
     /// It is new, as of this revision.
     New(Revision),
-    /// The same `request_id` created this resource before; nothing was written.
+    /// The same `request_id` created this resource before; nothing was written. It may have been deleted since.
     Replayed(Uuid),
 }
 

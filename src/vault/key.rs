@@ -9,7 +9,9 @@ use sha2::{Digest, Sha256};
 use super::Entropy;
 use crate::domain::virtual_key::KeyHash;
 
-const PREFIX: &str = "unified-";
+/// What every virtual key starts with.
+pub const VIRTUAL_KEY_PREFIX: &str = "unified-";
+const PREFIX: &str = VIRTUAL_KEY_PREFIX;
 const RANDOM_CHARS: usize = 43;
 const CHECKSUM_CHARS: usize = 6;
 const KEY_BYTES: usize = PREFIX.len() + RANDOM_CHARS + CHECKSUM_CHARS;

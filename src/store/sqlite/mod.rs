@@ -1,1 +1,71 @@
-//! SQLite backend of the control store (embedded mode).
+//! SQLite backend of the control store (embedded mode): one file, one process.
+//!
+//! One connection writes and every write begins `IMMEDIATE`, so writes are serial and never fail for want of a lock in
+//! the middle. Readers have connections of their own; with the write-ahead log they neither wait for a writer nor hold
+//! one up. A commit is on disk when it is answered (`synchronous = FULL`). All SQL is static.
+//!
+//! A row that does not parse is named, never guessed at: [`rows`] turns it into a `BadRow` for bulk reads and into a
+//! fault for single reads. Replacing and deleting look only at a row's key and revision, so both cure a bad row.
+
+mod audit;
+mod change;
+mod deployment;
+mod errors;
+mod fallback;
+mod lock;
+mod open;
+mod rows;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod tx;
+mod virtual_key;
+
+use std::sync::Arc;
+
+use sqlx::SqlitePool;
+
+use super::Stores;
+
+pub use lock::{DataDirLock, lock_data_dir};
+pub use open::{open, open_in_memory};
+
+/// The control store in one SQLite database. Cheap to clone; clones share the connections.
+#[derive(Debug, Clone)]
+pub struct SqliteStore {
+    /// One connection.
+    writer: SqlitePool,
+    readers: SqlitePool,
+    /// The change log keeps the entries of so many revisions.
+    log_revisions: i64,
+}
+
+impl SqliteStore {
+    /// The stores of this database, one per noun.
+    #[must_use]
+    pub fn stores(&self) -> Stores {
+        let store = Arc::new(self.clone());
+        Stores {
+            deployments: store.clone(),
+            virtual_keys: store.clone(),
+            fallbacks: store.clone(),
+            settings: store.clone(),
+            changes: store.clone(),
+            audit: store,
+        }
+    }
+
+    /// Waits for what is under way and closes the database. Every later call answers `Unavailable`.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        // Last, because the last connection to close folds the write-ahead log into the file.
+        self.writer.close().await;
+    }
+
+    /// The same database with a change log of another length.
+    #[cfg(test)]
+    pub(in crate::store) fn with_log_of(mut self, revisions: i64) -> Self {
+        self.log_revisions = revisions;
+        self
+    }
+}

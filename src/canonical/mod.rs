@@ -1,0 +1,3 @@
+//! The provider-neutral form inside: what requests, answers and stream events mean, apart from how they look.
+
+pub mod text;

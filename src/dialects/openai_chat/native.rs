@@ -1,0 +1,331 @@
+//! The native lane of chat completions: what is read of the raw bytes, and what is spliced into them.
+//!
+//! Up: `model`, `stream_options.include_usage` (usage is always asked for), `store` (nothing is kept at the provider).
+//! Down: `model`, and the usage event when the client did not ask for it. All else passes byte for byte.
+
+use bytes::{Bytes, BytesMut};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::fault::read_error_value;
+use super::wire::{REQUEST_FIELDS, Usage, WatchedChoice, WatchedChunk, WatchedDelta};
+use crate::dialects::native::{NativeReply, NativeStream, ProviderError, Signal, StreamError};
+use crate::dialects::raw::{RawError, RawObject, json_string};
+use crate::domain::usage::TokenUsage;
+use crate::fault::{Fault, Outcome};
+
+/// A client's request, scanned.
+#[derive(Debug, Clone)]
+pub struct NativeRequest {
+    raw: RawObject,
+    model: String,
+    is_stream: bool,
+    wants_usage: bool,
+    reasoning_effort: Option<String>,
+}
+
+/// Scans a client's request.
+///
+/// # Errors
+/// `InvalidJson`, or `BadRequest` that names the field.
+pub fn read_request(body: Bytes) -> Outcome<NativeRequest> {
+    let raw = RawObject::scan_request(body, REQUEST_FIELDS)?;
+    let model: String = read(&raw, "model", "a string")?.ok_or_else(|| Fault::invalid("model", "is required"))?;
+    if model.is_empty() {
+        return Err(Fault::invalid("model", "must not be empty"));
+    }
+    let is_stream = read::<bool>(&raw, "stream", "true or false")?.unwrap_or(false);
+    match raw.get("messages").map(first_byte) {
+        None | Some(b'n') => return Err(Fault::invalid("messages", "is required")),
+        Some(b'[') => {}
+        Some(_) => return Err(Fault::invalid("messages", "must be an array")),
+    }
+    let wants_usage = match raw.get("stream_options").map(first_byte) {
+        None | Some(b'n') => false,
+        Some(b'{') => stream_options(&raw)?,
+        Some(_) => return Err(Fault::invalid("stream_options", "must be an object")),
+    };
+    if wants_usage && !is_stream {
+        return Err(Fault::invalid("stream_options", "is only allowed when `stream` is true"));
+    }
+    // Only a hint for deadlines here: the provider judges its value.
+    let reasoning_effort = raw.read::<String>("reasoning_effort").ok().flatten();
+    Ok(NativeRequest { raw, model, is_stream, wants_usage, reasoning_effort })
+}
+
+impl NativeRequest {
+    /// The public model it names.
+    #[must_use]
+    pub fn model(&self) -> &str {
+        &self.model
+    }
+
+    /// Whether the answer is to be streamed.
+    #[must_use]
+    pub fn is_stream(&self) -> bool {
+        self.is_stream
+    }
+
+    /// `reasoning_effort`, as stated.
+    #[must_use]
+    pub fn reasoning_effort(&self) -> Option<&str> {
+        self.reasoning_effort.as_deref()
+    }
+
+    /// The bytes as they came.
+    #[must_use]
+    pub fn bytes(&self) -> &Bytes {
+        self.raw.bytes()
+    }
+
+    /// The body for a provider, in pieces.
+    ///
+    /// # Errors
+    /// `BadRequest` when `stream_options` cannot be completed.
+    pub fn for_upstream(&self, upstream_model: &str) -> Outcome<Vec<Bytes>> {
+        let mut splice = self.raw.splice();
+        splice.set("model", json_string(upstream_model));
+        splice.replace("store", Bytes::from_static(b"false"));
+        if self.is_stream {
+            splice.set("stream_options", self.upstream_stream_options()?);
+        }
+        Ok(splice.finish())
+    }
+
+    /// Names of fields that do not reach the provider as the client sent them.
+    #[must_use]
+    pub fn dropped(&self) -> Vec<&'static str> {
+        let keeps_state = self.raw.get("store") == Some(b"true");
+        if keeps_state { vec!["store"] } else { Vec::new() }
+    }
+
+    fn upstream_stream_options(&self) -> Outcome<Bytes> {
+        const ONLY_USAGE: Bytes = Bytes::from_static(b"{\"include_usage\":true}");
+        let Some(stated) = self.raw.get("stream_options").filter(|options| first_byte(options) == b'{') else {
+            return Ok(ONLY_USAGE);
+        };
+        let options = scan_options(stated)?;
+        let mut splice = options.splice();
+        splice.set("include_usage", Bytes::from_static(b"true"));
+        Ok(splice.finish().concat().into())
+    }
+}
+
+fn scan_options(stated: &[u8]) -> Outcome<RawObject> {
+    RawObject::scan(Bytes::copy_from_slice(stated))
+        .map_err(|_| Fault::invalid("stream_options", "must be an object without duplicate keys"))
+}
+
+fn stream_options(raw: &RawObject) -> Outcome<bool> {
+    let options = scan_options(raw.get("stream_options").unwrap_or_default())?;
+    options
+        .read::<bool>("include_usage")
+        .map(Option::unwrap_or_default)
+        .map_err(|_| Fault::invalid("stream_options.include_usage", "must be true or false"))
+}
+
+fn read<'a, T: Deserialize<'a>>(raw: &'a RawObject, key: &'static str, allowed: &str) -> Outcome<Option<T>> {
+    raw.read(key).map_err(|_| {
+        let sent: String = String::from_utf8_lossy(raw.get(key).unwrap_or_default()).chars().take(40).collect();
+        Fault::invalid(key, format!("must be {allowed}, is {sent}"))
+    })
+}
+
+fn first_byte(json: &[u8]) -> u8 {
+    json.first().copied().unwrap_or_default()
+}
+
+/// Why a whole answer is none.
+#[derive(Debug)]
+pub enum ReplyError {
+    /// The provider stated an error under a success status.
+    Provider(Box<ProviderError>),
+    /// Not an answer of this protocol.
+    Malformed(&'static str),
+}
+
+/// Reads a whole answer and splices the public model in.
+///
+/// # Errors
+/// [`ReplyError`].
+pub fn read_reply(body: Bytes, public_model: &str) -> Result<NativeReply, ReplyError> {
+    let raw = RawObject::scan(body).map_err(|error| ReplyError::Malformed(malformed(&error)))?;
+    if let Some(error) = stated_error(&raw) {
+        return Err(ReplyError::Provider(Box::new(error)));
+    }
+    let choices: Option<Vec<ReplyChoice<'_>>> =
+        raw.read("choices").map_err(|_| ReplyError::Malformed("`choices` is not a list of choices"))?;
+    let choices = choices.filter(|choices| !choices.is_empty());
+    let choices = choices.ok_or(ReplyError::Malformed("there are no `choices`"))?;
+    if let Some(error) = choices.iter().find_map(|choice| choice.error) {
+        return Err(ReplyError::Provider(Box::new(read_error_value(error.get().as_bytes()))));
+    }
+    let finish_reason = choices.iter().find_map(|choice| choice.finish_reason.as_deref()).map(str::to_owned);
+    let usage = read_usage(&raw);
+    let mut splice = raw.splice();
+    splice.set("model", json_string(public_model));
+    Ok(NativeReply { body: splice.finish(), usage, finish_reason })
+}
+
+#[derive(Deserialize)]
+struct ReplyChoice<'a> {
+    #[serde(borrow, default)]
+    finish_reason: Option<std::borrow::Cow<'a, str>>,
+    #[serde(borrow, default)]
+    error: Option<&'a RawValue>,
+}
+
+fn stated_error(raw: &RawObject) -> Option<ProviderError> {
+    raw.get("error").filter(|error| *error != b"null").map(read_error_value)
+}
+
+fn read_usage(raw: &RawObject) -> Option<TokenUsage> {
+    let usage: Usage = raw.read("usage").ok().flatten()?;
+    let prompt = usage.prompt_tokens_details.unwrap_or_default();
+    let (input, output) = (usage.prompt_tokens?, usage.completion_tokens.unwrap_or_default());
+    Some(TokenUsage {
+        input,
+        output,
+        cache_read: prompt.cached_tokens.unwrap_or_default(),
+        cache_write: prompt.cache_write_tokens.unwrap_or_default(),
+        reasoning: usage.completion_tokens_details.and_then(|details| details.reasoning_tokens).unwrap_or_default(),
+    })
+}
+
+fn malformed(error: &RawError) -> &'static str {
+    match error {
+        RawError::Syntax { .. } => "it is not JSON",
+        RawError::NotAnObject => "it is not a JSON object",
+        RawError::TooDeep => "it is nested too deeply",
+        RawError::Duplicate(_) => "a key is given twice",
+    }
+}
+
+/// Watches a streamed answer and splices the public model into its events.
+#[derive(Debug)]
+pub struct ChatStream {
+    model_json: Bytes,
+    wants_usage: bool,
+    /// Bit per choice index that was seen, and that has finished.
+    seen: u128,
+    finished: u128,
+    finish_reason: Option<String>,
+    usage: Option<TokenUsage>,
+    output_bytes: u64,
+}
+
+impl ChatStream {
+    /// Watches the answer to `request`.
+    #[must_use]
+    pub fn new(request: &NativeRequest) -> Self {
+        Self {
+            model_json: json_string(&request.model),
+            wants_usage: request.wants_usage,
+            seen: 0,
+            finished: 0,
+            finish_reason: None,
+            usage: None,
+            output_bytes: 0,
+        }
+    }
+
+    fn watch(&mut self, choice: &WatchedChoice<'_>) -> Signal {
+        let bit = 1_u128.checked_shl(choice.index.unwrap_or_default()).unwrap_or_default();
+        self.seen |= bit;
+        let bytes = choice.delta.as_ref().map_or(0, output_bytes);
+        self.output_bytes += bytes;
+        if let Some(reason) = choice.finish_reason.as_deref().filter(|reason| !reason.is_empty()) {
+            self.finished |= bit;
+            self.finish_reason = Some(reason.to_owned());
+            return Signal::Finished;
+        }
+        if bytes > 0 { Signal::Output } else { Signal::Nothing }
+    }
+}
+
+impl NativeStream for ChatStream {
+    fn relay(&mut self, _event: Option<&[u8]>, data: &Bytes, out: &mut BytesMut) -> Result<Signal, StreamError> {
+        if data.as_ref() == b"[DONE]" {
+            return Ok(Signal::Done);
+        }
+        let raw = RawObject::scan(data.clone()).map_err(|error| StreamError::Malformed(malformed(&error)))?;
+        if let Some(error) = stated_error(&raw) {
+            return Err(StreamError::Provider(Box::new(error)));
+        }
+        let chunk: WatchedChunk<'_> = WatchedChunk {
+            choices: raw.read("choices").map_err(|_| StreamError::Malformed("`choices` is malformed"))?,
+        };
+        let choices = chunk.choices.unwrap_or_default();
+        let mut signal = Signal::Nothing;
+        for choice in &choices {
+            if choice.finish_reason.as_deref() == Some("error") {
+                return Err(StreamError::Provider(Box::default()));
+            }
+            signal = signal.max(self.watch(choice));
+        }
+        // A finish of one of several choices is output, not the end.
+        if signal == Signal::Finished && !self.is_finished() {
+            signal = Signal::Output;
+        }
+        let usage = read_usage(&raw);
+        let has_usage = usage.is_some();
+        self.usage = usage.or(self.usage);
+        if has_usage && choices.is_empty() && !self.wants_usage {
+            return Ok(signal);
+        }
+        let mut splice = raw.splice();
+        splice.replace("model", self.model_json.clone());
+        if !self.wants_usage {
+            splice.remove("usage");
+        }
+        out.extend_from_slice(b"data: ");
+        splice.finish().iter().for_each(|piece| out.extend_from_slice(piece));
+        out.extend_from_slice(b"\n\n");
+        Ok(signal)
+    }
+
+    fn write_closing(&mut self, out: &mut BytesMut) {
+        out.extend_from_slice(b"data: [DONE]\n\n");
+    }
+
+    fn is_finished(&self) -> bool {
+        self.finished != 0 && self.finished == self.seen
+    }
+
+    fn usage(&self) -> Option<TokenUsage> {
+        self.usage
+    }
+
+    fn finish_reason(&self) -> Option<&str> {
+        self.finish_reason.as_deref()
+    }
+
+    fn output_bytes(&self) -> u64 {
+        self.output_bytes
+    }
+}
+
+/// Bytes of everything in a delta that a user or an application would see.
+fn output_bytes(delta: &WatchedDelta<'_>) -> u64 {
+    let parts = [
+        delta.content,
+        delta.refusal,
+        delta.reasoning_content,
+        delta.reasoning,
+        delta.reasoning_details,
+        delta.tool_calls,
+        delta.function_call,
+        delta.audio,
+        delta.images,
+    ];
+    parts.into_iter().flatten().map(|value| weight(value.get())).sum()
+}
+
+/// Length of a raw value, 0 for those that say nothing: `null`, `""`, `[]`, `{}`.
+fn weight(json: &str) -> u64 {
+    match json {
+        "null" | "\"\"" | "[]" | "{}" => 0,
+        json if json.starts_with('"') => json.len() as u64 - 2,
+        json => json.len() as u64,
+    }
+}

@@ -1,0 +1,380 @@
+//! One call of one deployment, up to the point where its answer commits: a whole body, or the first output of a stream.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, StatusCode};
+use tokio::time::{Instant, timeout_at};
+
+use super::failure::{Detail, Failure, Repeat, sanitise};
+use super::{Bounds, Parts};
+use crate::dialects::native::{NativeReply, NativeStream, ProviderError, Signal, StreamError};
+use crate::dialects::openai_chat::native::{ChatStream, NativeRequest, ReplyError, read_reply};
+use crate::dialects::openai_chat::stream::ChunkWriter;
+use crate::dialects::openai_chat::{fault, read, write};
+use crate::providers::echo::{self, Options};
+use crate::providers::judge::{Evidence, judge};
+use crate::providers::{self, FailureClass, Provider};
+use crate::routing::{Candidate, Target};
+use crate::transport::framing::{SseFrame, SseFramer};
+use crate::transport::{ReadError, Reply, SendError};
+
+/// What one attempt works with.
+pub(super) struct AttemptInput<'a> {
+    pub parts: &'a Parts,
+    pub candidate: &'a Candidate,
+    pub request: &'a NativeRequest,
+    pub forwarded: &'a HeaderMap,
+    pub answer_id: &'a str,
+    pub deadlines: Deadlines,
+}
+
+/// When to give up, for one attempt.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Deadlines {
+    /// The first semantic output of a stream.
+    pub first_output: Duration,
+    /// Silence while reading.
+    pub idle: Duration,
+    /// The whole request.
+    pub end: Instant,
+}
+
+/// An answer that commits.
+pub(super) enum Opened {
+    /// A JSON body.
+    Whole(NativeReply),
+    /// A stream whose first output was seen.
+    Stream(Box<OpenStream>),
+}
+
+/// A stream being read.
+pub(super) struct OpenStream {
+    upstream: Upstream,
+    framer: SseFramer,
+    pub relay: ChatStream,
+    /// Bytes for the client that are not sent yet.
+    pub pending: BytesMut,
+    is_done: bool,
+}
+
+/// What reading on brought.
+pub(super) enum Step {
+    /// Bytes were added to `pending`, or not; nothing semantic was new.
+    More(Signal),
+    /// The protocol's last event, or the end of the body.
+    End,
+}
+
+/// Where the bytes of an answer come from.
+enum Upstream {
+    Http(Reply),
+    Local(LocalBody),
+}
+
+/// The body of an answer that is made here.
+struct LocalBody {
+    chunks: VecDeque<Bytes>,
+    delay: Duration,
+    /// When the next chunk is due. Kept here, so that a reader that gives up in between loses no time.
+    due: Option<Instant>,
+}
+
+impl Upstream {
+    async fn next_chunk(&mut self, idle: Duration) -> Result<Option<Bytes>, ReadError> {
+        match self {
+            Self::Http(reply) => reply.next_chunk(idle).await,
+            Self::Local(body) => {
+                if !body.delay.is_zero() && !body.chunks.is_empty() {
+                    let due = *body.due.get_or_insert_with(|| Instant::now() + body.delay);
+                    tokio::time::timeout(idle, tokio::time::sleep_until(due)).await.map_err(|_| ReadError::Stalled)?;
+                    body.due = None;
+                }
+                Ok(body.chunks.pop_front())
+            }
+        }
+    }
+}
+
+/// Makes one attempt.
+pub(super) async fn attempt(input: &AttemptInput<'_>) -> Result<Opened, Failure> {
+    let target = &input.candidate.target;
+    let provider = providers::find(&target.provider)
+        .ok_or_else(|| Failure::configuration(format!("unknown provider `{}`", target.provider)))?;
+    let until = if input.request.is_stream() {
+        input.deadlines.end.min(Instant::now() + input.deadlines.first_output)
+    } else {
+        input.deadlines.end
+    };
+    let attempted = async {
+        let upstream = if provider.name == echo::PROVIDER.name {
+            open_echo(input, target).await?
+        } else {
+            open_http(input, provider, until).await?
+        };
+        if input.request.is_stream() {
+            let stream = OpenStream::new(upstream, ChatStream::new(input.request), input.parts.bounds.frame_bytes);
+            stream.until_first_output(provider, target, input.deadlines.idle.max(input.deadlines.first_output)).await
+        } else {
+            read_whole(upstream, input, provider).await
+        }
+    };
+    timeout_at(until, attempted).await.unwrap_or_else(|_| Err(Failure::timed_out("no output in time")))
+}
+
+async fn open_http(input: &AttemptInput<'_>, provider: &Provider, until: Instant) -> Result<Upstream, Failure> {
+    let target = &input.candidate.target;
+    let body = input.request.for_upstream(&target.upstream_model).map_err(|fault| request_failure(&fault))?;
+    let outgoing = providers::address(provider, &target.credentials, input.candidate.transport, input.forwarded, body)
+        .map_err(|error| Failure::configuration(error.to_string()))?;
+    let within = until.saturating_duration_since(Instant::now());
+    let mut reply = input.parts.client.send(outgoing, within).await.map_err(|error| send_failure(&error))?;
+    if reply.status != StatusCode::OK {
+        return Err(error_answer(&mut reply, provider, target, input.parts.bounds).await);
+    }
+    if let Some(encoding) = reply.headers.get(CONTENT_ENCODING)
+        && encoding != "identity"
+    {
+        return Err(Failure::transient(Repeat::Once, "the answer is compressed though identity was asked for"));
+    }
+    let is_events = content_type(&reply.headers).is_some_and(|kind| kind.starts_with("text/event-stream"));
+    if input.request.is_stream() && !is_events {
+        return Err(not_a_stream(&mut reply, input, provider).await);
+    }
+    Ok(Upstream::Http(reply))
+}
+
+/// A stream was asked for and something else came: an error in JSON, usually.
+async fn not_a_stream(reply: &mut Reply, input: &AttemptInput<'_>, provider: &Provider) -> Failure {
+    let body = match reply.read_capped(input.parts.bounds.error_bytes, input.deadlines.idle).await {
+        Ok(body) => body,
+        Err(error) => return read_failure(&error),
+    };
+    match read_reply(body, input.request.model()) {
+        Err(ReplyError::Provider(error)) => stated(&error, Some(200), provider, &input.candidate.target),
+        Err(ReplyError::Malformed(_)) | Ok(_) => {
+            Failure::transient(Repeat::Once, "a stream was asked for and the answer is none")
+        }
+    }
+}
+
+async fn read_whole(mut upstream: Upstream, input: &AttemptInput<'_>, provider: &Provider) -> Result<Opened, Failure> {
+    let body = match &mut upstream {
+        Upstream::Http(reply) => reply.read_capped(input.parts.bounds.reply_bytes, input.deadlines.idle).await,
+        Upstream::Local(body) => Ok(body.chunks.pop_front().unwrap_or_default()),
+    };
+    let body = body.map_err(|error| read_failure(&error))?;
+    read_reply(body, input.request.model()).map(Opened::Whole).map_err(|error| match error {
+        ReplyError::Provider(error) => stated(&error, Some(200), provider, &input.candidate.target),
+        ReplyError::Malformed(what) => Failure::transient(Repeat::Once, format!("the answer is malformed: {what}")),
+    })
+}
+
+impl OpenStream {
+    fn new(upstream: Upstream, relay: ChatStream, frame_bytes: usize) -> Self {
+        Self { upstream, framer: SseFramer::new(frame_bytes), relay, pending: BytesMut::new(), is_done: false }
+    }
+
+    async fn until_first_output(
+        mut self,
+        provider: &Provider,
+        target: &Target,
+        idle: Duration,
+    ) -> Result<Opened, Failure> {
+        loop {
+            match self.read_on(idle).await {
+                Ok(Step::More(Signal::Nothing)) => {}
+                Ok(Step::More(Signal::Output | Signal::Finished | Signal::Done)) => {
+                    return Ok(Opened::Stream(Box::new(self)));
+                }
+                Ok(Step::End) if self.relay.is_finished() => return Ok(Opened::Stream(Box::new(self))),
+                Ok(Step::End) => return Err(Failure::transient(Repeat::Once, "the stream ended before any output")),
+                Err(error) => return Err(stream_failure(error, provider, target)),
+            }
+        }
+    }
+
+    /// Reads the next bytes and relays the frames in them. Everything that one read brings is one piece for the client.
+    pub(super) async fn read_on(&mut self, idle: Duration) -> Result<Step, BrokenStream> {
+        if self.is_done {
+            return Ok(Step::End);
+        }
+        let Some(chunk) = self.upstream.next_chunk(idle).await? else {
+            self.is_done = true;
+            let Some(last) = self.framer.finish() else { return Ok(Step::End) };
+            return Ok(match self.relay_frame(&last)? {
+                Signal::Nothing | Signal::Done => Step::End,
+                signal @ (Signal::Output | Signal::Finished) => Step::More(signal),
+            });
+        };
+        self.framer.push(&chunk);
+        let mut signal = Signal::Nothing;
+        while let Some(frame) =
+            self.framer.next_frame().map_err(|_| BrokenStream::Malformed("an event is too large"))?
+        {
+            signal = signal.max(self.relay_frame(&frame)?);
+            if signal == Signal::Done {
+                self.is_done = true;
+                // A `[DONE]` without any output is no answer.
+                let has_output = self.relay.output_bytes() > 0 || self.relay.is_finished();
+                return Ok(if has_output { Step::More(Signal::Done) } else { Step::End });
+            }
+        }
+        Ok(Step::More(signal))
+    }
+
+    fn relay_frame(&mut self, frame: &SseFrame) -> Result<Signal, BrokenStream> {
+        // Comments are the provider's keep-alives; ours are sent by us.
+        let Some(data) = &frame.data else { return Ok(Signal::Nothing) };
+        Ok(self.relay.relay(frame.event.as_deref(), data, &mut self.pending)?)
+    }
+}
+
+/// Why a stream broke.
+#[derive(Debug)]
+pub(super) enum BrokenStream {
+    Read(ReadError),
+    Provider(Box<ProviderError>),
+    Malformed(&'static str),
+}
+
+impl From<ReadError> for BrokenStream {
+    fn from(error: ReadError) -> Self {
+        Self::Read(error)
+    }
+}
+
+impl From<StreamError> for BrokenStream {
+    fn from(error: StreamError) -> Self {
+        match error {
+            StreamError::Provider(error) => Self::Provider(error),
+            StreamError::Malformed(what) => Self::Malformed(what),
+        }
+    }
+}
+
+/// What a broken stream is and does.
+pub(super) fn stream_failure(error: BrokenStream, provider: &Provider, target: &Target) -> Failure {
+    match error {
+        BrokenStream::Read(error) => read_failure(&error),
+        BrokenStream::Provider(error) => stated(&error, None, provider, target),
+        BrokenStream::Malformed(what) => Failure::transient(Repeat::Once, format!("the stream is malformed: {what}")),
+    }
+}
+
+fn send_failure(error: &SendError) -> Failure {
+    let cause = chain(error);
+    match error {
+        SendError::Connect(_) | SendError::Unprocessed(_) => Failure::transient(Repeat::Safe, cause),
+        SendError::Broken(_) => Failure::transient(Repeat::Once, cause),
+        SendError::TimedOut => Failure::timed_out(cause),
+    }
+}
+
+fn read_failure(error: &ReadError) -> Failure {
+    match error {
+        ReadError::Stalled => Failure::timed_out(chain(error)),
+        ReadError::Cut(_) | ReadError::TooLarge(_) => Failure::transient(Repeat::Once, chain(error)),
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
+}
+
+async fn error_answer(reply: &mut Reply, provider: &Provider, target: &Target, bounds: Bounds) -> Failure {
+    let status = reply.status.as_u16();
+    let retry_after = read_retry_after(&reply.headers);
+    // The body explains; without it the status has to do.
+    let body = reply.read_capped(bounds.error_bytes, Duration::from_secs(5)).await.unwrap_or_default();
+    let error = fault::read_error(&body);
+    Failure { retry_after, ..stated(&error, Some(status), provider, target) }
+}
+
+fn stated(error: &ProviderError, status: Option<u16>, provider: &Provider, target: &Target) -> Failure {
+    let evidence = Evidence {
+        status,
+        stated_status: error.status,
+        kind: error.kind.as_deref(),
+        code: error.code.as_deref(),
+        message: &error.message,
+        retry_after: None,
+    };
+    let verdict = judge(provider, &evidence);
+    let message = sanitise(&error.message, target);
+    let shown_status = status.filter(|status| *status >= 400).or(error.status);
+    let cause = format!(
+        "the provider answered {} {}: {message}",
+        shown_status.map_or_else(|| "an error".to_owned(), |status| status.to_string()),
+        error.code.as_deref().or(error.kind.as_deref()).unwrap_or("(no code)"),
+    );
+    let param = error.param.as_deref().filter(|param| param.len() <= 200).map(|param| sanitise(param, target));
+    Failure {
+        class: verdict.class,
+        repeat: Repeat::Safe,
+        timed_out: shown_status == Some(504),
+        status: shown_status,
+        retry_after: verdict.retry_after,
+        detail: Some(Detail { message, param }),
+        cause,
+    }
+}
+
+fn request_failure(fault: &crate::fault::Fault) -> Failure {
+    Failure {
+        class: FailureClass::Request,
+        detail: Some(Detail { message: fault.message().to_owned(), param: fault.at().map(str::to_owned) }),
+        ..Failure::transient(Repeat::Safe, "the request cannot be prepared")
+    }
+}
+
+fn content_type(headers: &HeaderMap) -> Option<&str> {
+    headers.get(CONTENT_TYPE)?.to_str().ok()
+}
+
+/// `retry-after` in seconds, or `retry-after-ms`. Dates are not used by providers.
+fn read_retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<f64>().ok().filter(|n| *n >= 0.0);
+    let ms = number(crate::telemetry::names::header::RETRY_AFTER_MS).map(|ms| ms / 1000.0);
+    let seconds = ms.or_else(|| number(RETRY_AFTER.as_str()))?;
+    Duration::try_from_secs_f64(seconds.min(86_400.0)).ok()
+}
+
+/// The built-in preset: the same lane, without a socket.
+async fn open_echo(input: &AttemptInput<'_>, target: &Target) -> Result<Upstream, Failure> {
+    let options = Options::from_metadata(target.metadata.as_deref()).map_err(Failure::configuration)?;
+    if !options.delay().is_zero() {
+        tokio::time::sleep(options.delay()).await;
+    }
+    if let Some(status) = options.fail_status {
+        let error =
+            ProviderError { message: format!("echo was told to fail with {status}"), ..ProviderError::default() };
+        return Err(stated(&error, Some(status), &echo::PROVIDER, target));
+    }
+    let request = read::read_request(input.request.bytes()).map_err(|fault| request_failure(&fault))?;
+    let reply = echo::answer(&request, &options, input.answer_id);
+    let created = input.parts.clock.now().unix_s();
+    let internal = |fault: crate::fault::Fault| Failure::transient(Repeat::Safe, fault.to_string());
+    if !input.request.is_stream() {
+        let body = write::write_reply(&reply, &target.upstream_model, created).map_err(internal)?;
+        return Ok(Upstream::Local(LocalBody { chunks: VecDeque::from([body]), delay: Duration::ZERO, due: None }));
+    }
+    let writer = ChunkWriter::new(reply.id.clone(), target.upstream_model.clone(), created);
+    let deltas = echo::deltas(&reply);
+    let mut chunks =
+        deltas.iter().map(|delta| writer.write_delta(delta)).collect::<Result<VecDeque<_>, _>>().map_err(internal)?;
+    chunks.push_back(ChunkWriter::done());
+    if let Some(most) = options.cut_after_chunks {
+        chunks.truncate(usize::try_from(most).unwrap_or(usize::MAX));
+    }
+    Ok(Upstream::Local(LocalBody { chunks, delay: options.chunk_delay(), due: None }))
+}

@@ -1,0 +1,323 @@
+//! Candidates, retries and fallbacks until one answer commits.
+//!
+//! Every candidate is tried once before any is tried twice: the primary pool, then the fallback chain of the reason, then
+//! again those whose failure may pass, with full-jitter backoff. One budget of attempts covers all of it. After the commit
+//! point nothing is retried.
+
+use std::collections::HashSet;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::attempt::{AttemptInput, Deadlines, Opened, attempt};
+use super::failure::{Failure, Repeat, worst};
+use super::settle::{Ending, Record};
+use super::stream::{self, Committed};
+use super::{Caller, Gateway, Parts};
+use crate::catalog::ProfileSource;
+use crate::dialects::openai_chat::native::{NativeRequest, read_request};
+use crate::domain::fallback::FallbackReason;
+use crate::domain::names::PublicModel;
+use crate::domain::operation::{Operation, Transport};
+use crate::domain::settings::ExecutionPolicy;
+use crate::fault::{Fault, Kind, Outcome};
+use crate::providers::FailureClass;
+use crate::routing::plan::Wants;
+use crate::routing::{Candidate, Snapshot, plan};
+
+/// Most pieces that wait for a client; each is what one read of the provider's socket brought.
+const CHANNEL_PIECES: usize = 16;
+const BACKOFF_BASE_MS: u64 = 200;
+const BACKOFF_CAP_MS: u64 = 4_000;
+
+/// One request of a client.
+#[derive(Debug)]
+pub struct Call {
+    /// The snapshot the caller was admitted under.
+    pub snapshot: Arc<Snapshot>,
+    /// Who calls.
+    pub caller: Caller,
+    /// The raw body.
+    pub body: Bytes,
+    /// The client's headers that may pass up.
+    pub forwarded: HeaderMap,
+    /// Its id.
+    pub request_id: String,
+}
+
+/// What the client gets.
+#[derive(Debug)]
+pub struct Answer {
+    /// The body.
+    pub body: AnswerBody,
+    /// Request fields that did not reach the provider as sent.
+    pub dropped: Vec<&'static str>,
+}
+
+/// The body of an answer.
+#[derive(Debug)]
+pub enum AnswerBody {
+    /// JSON, in pieces.
+    Whole(Vec<Bytes>),
+    /// Server-sent events as they come. Dropping it cancels the provider's work.
+    Stream(mpsc::Receiver<Bytes>),
+}
+
+impl Gateway {
+    /// Serves one chat completion.
+    ///
+    /// # Errors
+    /// What the caller is to be told, before anything of the answer was sent.
+    pub async fn chat(&self, call: Call) -> Outcome<Answer> {
+        let request = read_request(call.body)?;
+        call.caller.check_model(request.model())?;
+        let record = Record::start(
+            Arc::clone(&self.parts.clock),
+            &call.caller,
+            call.request_id,
+            request.model().to_owned(),
+            request.is_stream(),
+        );
+        let dropped = request.dropped();
+        let policy = call.snapshot.settings().policy(Operation::TextGenerate);
+        let is_stream = request.is_stream();
+        let run = Run {
+            parts: Arc::clone(&self.parts),
+            snapshot: call.snapshot,
+            request,
+            forwarded: call.forwarded,
+            policy,
+            end: Instant::now() + ms(policy.total_ms),
+            is_committed: Arc::new(AtomicBool::new(false)),
+            record,
+        };
+        let body = if is_stream { self.open_stream(run).await? } else { run.whole().await? };
+        Ok(Answer { body, dropped })
+    }
+
+    /// Waits for the stream to commit, by its first output or by the clock.
+    async fn open_stream(&self, run: Run) -> Outcome<AnswerBody> {
+        let (sender, receiver) = mpsc::channel(CHANNEL_PIECES);
+        let is_committed = Arc::clone(&run.is_committed);
+        let commit_by = ms(run.policy.commit_by_ms);
+        let parts = Arc::clone(&self.parts);
+        let mut opening: Opening = Box::pin(run.stream());
+        match tokio::time::timeout(commit_by, &mut opening).await {
+            Ok(committed) => {
+                let committed = committed?;
+                self.parts.spawn.spawn(Box::pin(stream::pump(parts, committed, sender)));
+            }
+            Err(_) => {
+                is_committed.store(true, Ordering::Relaxed);
+                self.parts.spawn.spawn(Box::pin(stream::pump_when_open(parts, opening, sender)));
+            }
+        }
+        Ok(AnswerBody::Stream(receiver))
+    }
+}
+
+/// A stream that has not committed yet.
+pub(super) type Opening = Pin<Box<dyn Future<Output = Outcome<Committed>> + Send>>;
+
+/// One request under way.
+struct Run {
+    parts: Arc<Parts>,
+    snapshot: Arc<Snapshot>,
+    request: NativeRequest,
+    forwarded: HeaderMap,
+    policy: ExecutionPolicy,
+    end: Instant,
+    /// Set when the response status has been sent: no further attempts.
+    is_committed: Arc<AtomicBool>,
+    record: Record,
+}
+
+impl Run {
+    async fn whole(mut self) -> Outcome<AnswerBody> {
+        match self.search().await {
+            Ok((_, Opened::Whole(reply))) => {
+                self.record.output_begins();
+                self.record.reported(reply.usage, reply.finish_reason.as_deref());
+                self.record.settle(Ending::Success, None);
+                Ok(AnswerBody::Whole(reply.body))
+            }
+            Ok((_, Opened::Stream(_))) => Err(Kind::Internal.into()),
+            Err(fault) => Err(self.fail(fault)),
+        }
+    }
+
+    async fn stream(mut self) -> Outcome<Committed> {
+        match self.search().await {
+            Ok((candidate, Opened::Stream(open))) => {
+                self.record.output_begins();
+                let idle = ms(self.policy.idle_ms);
+                Ok(Committed { open, target: candidate.target, record: self.record, idle, end: self.end })
+            }
+            Ok((_, Opened::Whole(_))) => Err(Kind::Internal.into()),
+            Err(fault) => Err(self.fail(fault)),
+        }
+    }
+
+    fn fail(&mut self, fault: Fault) -> Fault {
+        self.record.settle(Ending::Error, Some(&fault));
+        fault
+    }
+
+    /// Tries candidates until one commits.
+    async fn search(&mut self) -> Outcome<(Candidate, Opened)> {
+        let mut queue = self.plan(self.request.model())?.into_iter();
+        let mut tried: Vec<Tried> = Vec::new();
+        let mut has_fallen_back = false;
+        let mut may_repeat_unsafely = true;
+        loop {
+            let candidate = match queue.next() {
+                Some(candidate) => candidate,
+                None if !has_fallen_back => {
+                    has_fallen_back = true;
+                    queue = self.fallbacks(&tried).into_iter();
+                    continue;
+                }
+                None => match self.again(&mut tried).await {
+                    Some(candidate) => candidate,
+                    None => break,
+                },
+            };
+            let failure = match self.attempt(&candidate).await {
+                Ok(opened) => return Ok((candidate, opened)),
+                Err(failure) => failure,
+            };
+            self.record.attempt_failed(&failure);
+            let is_terminal = failure.class == FailureClass::Request;
+            let is_unsafe = failure.repeat == Repeat::Once;
+            tried.push(Tried { candidate, failure });
+            let out_of_attempts = self.record.attempts() >= self.policy.max_attempts;
+            if is_terminal || out_of_attempts || (is_unsafe && !may_repeat_unsafely) || self.is_over() {
+                break;
+            }
+            may_repeat_unsafely &= !is_unsafe;
+        }
+        Err(self.verdict(&tried))
+    }
+
+    fn plan(&self, public_model: &str) -> Outcome<Vec<Candidate>> {
+        let wants =
+            Wants { public_model, operation: Operation::TextGenerate, transports: &[Transport::ChatCompletions] };
+        let dice = &self.parts.dice;
+        Ok(plan(&self.snapshot, wants, &mut |below| dice(below))?.candidates)
+    }
+
+    /// Candidates of the chain that catches what the primary pool failed with. Unusable targets are skipped.
+    fn fallbacks(&self, tried: &[Tried]) -> Vec<Candidate> {
+        let all = |class| tried.iter().all(|tried| tried.failure.class == class);
+        let reason = if all(FailureClass::ContextWindow) {
+            FallbackReason::ContextWindow
+        } else if all(FailureClass::ContentPolicy) {
+            FallbackReason::ContentPolicy
+        } else {
+            FallbackReason::General
+        };
+        let Ok(primary) = PublicModel::parse(self.request.model()) else { return Vec::new() };
+        let mut seen: HashSet<_> = tried.iter().map(|tried| tried.candidate.target.id).collect();
+        let chain = self.snapshot.chain(&primary, reason).iter();
+        let candidates = chain.filter_map(|model| self.plan(model.as_str()).ok()).flatten();
+        candidates.filter(|candidate| seen.insert(candidate.target.id)).collect()
+    }
+
+    /// The next candidate to be tried again, after its backoff.
+    async fn again(&self, tried: &mut Vec<Tried>) -> Option<Candidate> {
+        let position = tried.iter().position(|tried| tried.may_pass())?;
+        let backoff = self.backoff();
+        if Instant::now() + backoff >= self.end {
+            return None;
+        }
+        tokio::time::sleep(backoff).await;
+        if self.is_over() {
+            return None;
+        }
+        // Its earlier failure stays on the record by the log; the new one replaces it.
+        Some(tried.remove(position).candidate)
+    }
+
+    /// Full jitter: anything from nothing to a bound that doubles with every attempt.
+    fn backoff(&self) -> Duration {
+        let doubling = 1_u64.checked_shl(self.record.attempts()).unwrap_or(u64::MAX);
+        let bound = BACKOFF_BASE_MS.saturating_mul(doubling).min(BACKOFF_CAP_MS);
+        Duration::from_millis((self.parts.dice)(bound.max(1)))
+    }
+
+    fn is_over(&self) -> bool {
+        self.is_committed.load(Ordering::Relaxed) || Instant::now() >= self.end
+    }
+
+    async fn attempt(&mut self, candidate: &Candidate) -> Result<Opened, Failure> {
+        self.record.attempt_begins(&candidate.target);
+        let first_output = self.first_output(candidate);
+        attempt(&AttemptInput {
+            parts: &self.parts,
+            candidate,
+            request: &self.request,
+            forwarded: &self.forwarded,
+            answer_id: self.record.request_id(),
+            deadlines: Deadlines { first_output, idle: ms(self.policy.idle_ms), end: self.end },
+        })
+        .await
+    }
+
+    /// How long the first output of a stream may take: longer for a model that thinks first.
+    fn first_output(&self, candidate: &Candidate) -> Duration {
+        let resolved = &candidate.target.resolved;
+        let profile = resolved.operations.get(&Operation::TextGenerate).map(|operation| &operation.profile);
+        let reasons = profile.is_some_and(|profile| profile.reasoning.is_some());
+        let is_unknown = resolved.source == ProfileSource::Preset;
+        let effort_ms = match self.request.reasoning_effort() {
+            Some("none") => 0,
+            Some("minimal" | "low") => 60_000,
+            Some("medium") => 120_000,
+            Some(_) => 300_000,
+            None if reasons => 300_000,
+            // A self-hosted model of which nothing is known may well think.
+            None if is_unknown => 120_000,
+            None => 0,
+        };
+        ms(self.policy.first_output_ms.max(effort_ms))
+    }
+
+    fn verdict(&self, tried: &[Tried]) -> Fault {
+        if let Some(terminal) = tried.iter().find(|tried| tried.failure.class == FailureClass::Request) {
+            return terminal.failure.to_fault(self.parts.error_detail);
+        }
+        let failures: Vec<&Failure> = tried.iter().map(|tried| &tried.failure).collect();
+        worst(&failures).map_or_else(|| Kind::NoDeployments.into(), |failure| failure.to_fault(self.parts.error_detail))
+    }
+}
+
+/// A candidate and how it failed.
+struct Tried {
+    candidate: Candidate,
+    failure: Failure,
+}
+
+impl Tried {
+    /// Whether the same candidate may succeed when asked again.
+    fn may_pass(&self) -> bool {
+        match self.failure.class {
+            FailureClass::Transient => true,
+            FailureClass::Request
+            | FailureClass::ContextWindow
+            | FailureClass::ContentPolicy
+            | FailureClass::Throttle
+            | FailureClass::Configuration => false,
+        }
+    }
+}
+
+fn ms(ms: u32) -> Duration {
+    Duration::from_millis(ms.into())
+}

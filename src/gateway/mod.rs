@@ -1,0 +1,118 @@
+//! The data plane's use case: one client request, from the key it shows to the bytes it gets back.
+//!
+//! - [`admission`]: who calls, and what they may.
+//! - [`dispatch`]: candidates, retries and fallbacks until one answer commits.
+//! - [`attempt`]: one call of one deployment.
+//! - [`stream`]: a committed stream, pumped to the client with back-pressure and deadlines.
+//! - [`settle`]: what is recorded of it, always, even on a hang-up.
+//! - [`models`]: what clients can discover.
+//!
+//! It reads the snapshot and never the store.
+
+pub mod admission;
+pub mod attempt;
+pub mod dispatch;
+pub mod failure;
+pub mod models;
+pub mod settle;
+pub mod stream;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+pub use admission::Caller;
+pub use dispatch::{Answer, Call};
+
+use crate::routing::{Publisher, Snapshot};
+use crate::time::Clock;
+use crate::transport::HttpClient;
+use crate::vault::MasterKey;
+
+/// Starts background work that shutdown waits for.
+pub trait Spawn: Send + Sync {
+    /// Runs `work` to its end.
+    fn spawn(&self, work: Pin<Box<dyn Future<Output = ()> + Send>>);
+}
+
+/// How much of a provider's error a caller sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorDetail {
+    /// The provider's words, sanitised, where the caller can mend the request.
+    Sanitized,
+    /// Only our sentences.
+    Generic,
+}
+
+/// Bounds of one answer.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Largest JSON answer.
+    pub reply_bytes: usize,
+    /// Largest error body that is read.
+    pub error_bytes: usize,
+    /// Largest event of a stream.
+    pub frame_bytes: usize,
+    /// A keep-alive goes out after so much silence.
+    pub keepalive: Duration,
+    /// A client that takes nothing for so long is cut off.
+    pub client_write_timeout: Duration,
+}
+
+/// What the data plane works with.
+#[derive(Clone)]
+pub struct Parts {
+    /// The snapshot in force.
+    pub publisher: Arc<Publisher>,
+    /// The operator's credential.
+    pub master_key: MasterKey,
+    /// Calls providers.
+    pub client: HttpClient,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Answers a number below its argument.
+    pub dice: Arc<dyn Fn(u64) -> u64 + Send + Sync>,
+    /// Runs the pumps of streams.
+    pub spawn: Arc<dyn Spawn>,
+    /// Becomes `true` when streams still open have to end.
+    pub stopping: watch::Receiver<bool>,
+    /// Bounds of one answer.
+    pub bounds: Bounds,
+    /// How much of a provider's error a caller sees.
+    pub error_detail: ErrorDetail,
+}
+
+impl std::fmt::Debug for Parts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Parts")
+    }
+}
+
+/// The data plane.
+#[derive(Clone)]
+pub struct Gateway {
+    parts: Arc<Parts>,
+}
+
+impl std::fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Gateway")
+    }
+}
+
+impl Gateway {
+    /// Builds the data plane.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self { parts: Arc::new(parts) }
+    }
+
+    /// The snapshot in force. Take it once per request.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.parts.publisher.current()
+    }
+}

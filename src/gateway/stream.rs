@@ -1,0 +1,193 @@
+//! A committed stream, pumped to the client.
+//!
+//! Back-pressure is the bounded channel: while the client does not take, nothing is read and no timer of the provider
+//! runs. A client that leaves cancels the provider's work at once; a client that takes nothing for too long is cut off.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::Parts;
+use super::attempt::{BrokenStream, OpenStream, Step, stream_failure};
+use super::dispatch::Opening;
+use super::settle::{Ending, Record};
+use crate::dialects::native::{NativeStream, Signal};
+use crate::dialects::openai_chat::fault::write_fault_event;
+use crate::fault::{Fault, Kind};
+use crate::providers;
+use crate::routing::Target;
+
+/// After the semantic end we read on for usage, but not for longer than this.
+const USAGE_WAIT: Duration = Duration::from_secs(5);
+const KEEP_ALIVE: Bytes = Bytes::from_static(b": keep-alive\n\n");
+
+/// A stream whose first output was seen.
+pub(super) struct Committed {
+    pub open: Box<OpenStream>,
+    pub target: Arc<Target>,
+    pub record: Record,
+    pub idle: Duration,
+    pub end: Instant,
+}
+
+/// Why a pump stops before the end of its stream.
+enum Stop {
+    /// The client left or takes nothing.
+    ClientGone,
+    /// The answer cannot be completed; the client is told.
+    Failed(Fault),
+}
+
+/// Where the client's bytes go.
+struct Client {
+    sender: mpsc::Sender<Bytes>,
+    write_timeout: Duration,
+}
+
+impl Client {
+    async fn send(&self, bytes: Bytes) -> Result<(), Stop> {
+        match timeout(self.write_timeout, self.sender.send(bytes)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(Stop::ClientGone),
+        }
+    }
+}
+
+/// Keeps the client warm until the stream opens, then pumps it.
+pub(super) async fn pump_when_open(parts: Arc<Parts>, mut opening: Opening, sender: mpsc::Sender<Bytes>) {
+    let mut stopping = parts.stopping.clone();
+    loop {
+        let opened = tokio::select! {
+            () = sender.closed() => return,
+            opened = timeout(parts.bounds.keepalive, &mut opening) => opened,
+            () = must_stop(&mut stopping) => Ok(Err(stopped())),
+        };
+        match opened {
+            Ok(Ok(committed)) => return pump(parts, committed, sender).await,
+            // The opening has recorded it.
+            Ok(Err(fault)) => return drop(sender.send(write_fault_event(&fault)).await),
+            Err(_) => {
+                if !matches!(timeout(parts.bounds.client_write_timeout, sender.send(KEEP_ALIVE)).await, Ok(Ok(()))) {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Pumps a committed stream to its end and records it.
+pub(super) async fn pump(parts: Arc<Parts>, mut stream: Committed, sender: mpsc::Sender<Bytes>) {
+    let client = Client { sender, write_timeout: parts.bounds.client_write_timeout };
+    let mut stopping = parts.stopping.clone();
+    let ending = tokio::select! {
+        pumped = stream.pump(&parts, &client) => pumped,
+        () = must_stop(&mut stopping) => Err(Stop::Failed(stopped())),
+    };
+    let relay = &stream.open.relay;
+    stream.record.reported(relay.usage(), relay.finish_reason());
+    match ending {
+        Ok(()) => {
+            stream.record.settle(Ending::Success, None);
+            stream.open.relay.write_closing(&mut stream.open.pending);
+            // Settled: a client that leaves now has its answer.
+            _ = client.send(stream.open.pending.split().freeze()).await;
+        }
+        Err(Stop::ClientGone) if stream.open.relay.is_finished() => stream.record.settle(Ending::Success, None),
+        Err(Stop::ClientGone) => stream.record.settle(Ending::Cancelled, None),
+        Err(Stop::Failed(fault)) => {
+            stream.record.settle(Ending::Error, Some(&fault));
+            let mut last = stream.open.pending.split();
+            last.extend_from_slice(&write_fault_event(&fault));
+            _ = client.send(last.freeze()).await;
+        }
+    }
+}
+
+impl Committed {
+    /// Reads and sends until the protocol's end. What is still to be sent then is in `open.pending`.
+    async fn pump(&mut self, parts: &Parts, client: &Client) -> Result<(), Stop> {
+        loop {
+            if self.open.relay.is_finished() {
+                return self.read_to_the_end(client).await;
+            }
+            if !self.open.pending.is_empty() {
+                let before = Instant::now();
+                client.send(self.open.pending.split().freeze()).await?;
+                // What a slow client takes is not the provider's time.
+                self.end += before.elapsed();
+            }
+            let step = timeout_at(self.end, self.step(parts, client)).await.unwrap_or_else(|_| {
+                Err(Stop::Failed(Fault::new(Kind::Timeout).say("The answer took longer than the gateway allows.")))
+            })?;
+            match step {
+                Step::More(Signal::Done) => return Ok(()),
+                Step::More(Signal::Nothing | Signal::Output | Signal::Finished) => {}
+                Step::End if self.open.relay.is_finished() => return Ok(()),
+                Step::End => {
+                    let fault =
+                        Fault::new(Kind::Upstream).say("The provider's stream ended before the answer was complete.");
+                    return Err(Stop::Failed(fault.because("end of stream without a terminal event")));
+                }
+            }
+        }
+    }
+
+    /// One read, with keep-alives while the provider is silent.
+    async fn step(&mut self, parts: &Parts, client: &Client) -> Result<Step, Stop> {
+        let silent_until = Instant::now() + self.idle;
+        loop {
+            // A read that is cut short by a keep-alive has taken nothing from the socket yet.
+            let read = tokio::select! {
+                read = self.open.read_on(self.idle) => read,
+                () = tokio::time::sleep(parts.bounds.keepalive) => {
+                    if Instant::now() >= silent_until {
+                        return Err(self.failed(BrokenStream::Read(crate::transport::ReadError::Stalled)));
+                    }
+                    client.send(KEEP_ALIVE).await?;
+                    continue;
+                }
+                () = client.sender.closed() => return Err(Stop::ClientGone),
+            };
+            return read.map_err(|broken| self.failed(broken));
+        }
+    }
+
+    /// The answer is complete: usage may follow. Nothing that goes wrong now can unmake it, nor can a client that leaves.
+    async fn read_to_the_end(&mut self, client: &Client) -> Result<(), Stop> {
+        let until = Instant::now() + USAGE_WAIT;
+        let mut client_is_here = true;
+        loop {
+            if client_is_here && !self.open.pending.is_empty() {
+                client_is_here = client.send(self.open.pending.split().freeze()).await.is_ok();
+            }
+            match timeout_at(until, self.open.read_on(self.idle)).await {
+                Ok(Ok(Step::More(Signal::Nothing | Signal::Output | Signal::Finished))) => {}
+                Ok(Ok(Step::More(Signal::Done) | Step::End) | Err(_)) | Err(_) => return Ok(()),
+            }
+        }
+    }
+
+    fn failed(&self, broken: BrokenStream) -> Stop {
+        let Some(provider) = providers::find(&self.target.provider) else { return Stop::Failed(Kind::Upstream.into()) };
+        let failure = stream_failure(broken, provider, &self.target);
+        self.record.attempt_failed(&failure);
+        // After the commit point every failure is the provider's: the request was good enough to be answered.
+        let kind = if failure.timed_out { Kind::Timeout } else { Kind::Upstream };
+        let sentence = "The provider failed while it was answering; the answer is incomplete.";
+        Stop::Failed(Fault::new(kind).say(sentence).because(failure.cause))
+    }
+}
+
+async fn must_stop(stopping: &mut watch::Receiver<bool>) {
+    // A closed channel means that nobody will ever ask to stop.
+    if stopping.wait_for(|must| *must).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+fn stopped() -> Fault {
+    Fault::new(Kind::Unavailable).say("The gateway is shutting down; the answer is incomplete.")
+}

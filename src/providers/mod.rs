@@ -1,0 +1,228 @@
+//! Who we call: address, authentication, and what a provider's errors mean. No provider knows a JSON field.
+//!
+//! Most providers are a row of data. [`find`] and [`presets`] are the registry.
+
+mod compatible;
+pub mod echo;
+pub mod judge;
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+
+pub use judge::{FailureClass, Verdict};
+
+use crate::domain::operation::{Operation, Transport};
+use crate::domain::preset::{CredentialField, Preset};
+use crate::domain::secret::{Credentials, ExposeSecret};
+use crate::transport::Outgoing;
+
+/// How a provider is told who we are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Auth {
+    /// `authorization: Bearer <apiKey>`; left out when there is no key.
+    Bearer,
+    /// Nothing is sent anywhere.
+    None,
+}
+
+/// One provider preset.
+#[derive(Debug)]
+pub struct Provider {
+    /// The word in a deployment's `provider`.
+    pub name: &'static str,
+    /// The adapter behind it.
+    pub adapter: &'static str,
+    /// Name for people.
+    pub title: &'static str,
+    /// Where it is, without a trailing `/`; the deployment's `baseUrl` overrides it.
+    pub base_url: Option<&'static str>,
+    /// How it is told who we are.
+    pub auth: Auth,
+    /// What a deployment states.
+    pub credentials: &'static [CredentialField],
+    /// What it serves and how; the first transport is the default.
+    pub transports: &'static [(Operation, &'static [Transport])],
+    /// Whether models outside the catalog need a `catalogEntry`.
+    pub requires_known_model: bool,
+    /// What its errors mean, where the common rules are wrong.
+    pub rules: &'static [judge::Rule],
+}
+
+const API_KEY: CredentialField =
+    CredentialField { name: "apiKey", required: true, description: "API key of the provider" };
+const API_KEY_IF_NEEDED: CredentialField =
+    CredentialField { name: "apiKey", required: false, description: "API key, if the server asks for one" };
+const BASE_URL: CredentialField = CredentialField {
+    name: "baseUrl",
+    required: false,
+    description: "Overrides the preset's base URL, up to and without the endpoint path",
+};
+const BASE_URL_REQUIRED: CredentialField = CredentialField {
+    name: "baseUrl",
+    required: true,
+    description: "Base URL of the server, up to and without the endpoint path, such as http://localhost:8000/v1",
+};
+
+/// All providers.
+fn registry() -> impl Iterator<Item = &'static Provider> {
+    compatible::HOSTS.iter().chain(std::iter::once(&echo::PROVIDER))
+}
+
+/// One provider by the word in a deployment's `provider`.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Provider> {
+    registry().find(|provider| provider.name == name)
+}
+
+/// What the presets ask and offer, for the catalog.
+#[must_use]
+pub fn presets() -> Vec<Preset> {
+    let preset = |provider: &Provider| Preset {
+        name: provider.name,
+        adapter: provider.adapter,
+        title: provider.title,
+        default_base_url: provider.base_url,
+        credentials: provider.credentials,
+        transports: provider
+            .transports
+            .iter()
+            .map(|(operation, shapes)| (*operation, shapes.to_vec()))
+            .collect::<BTreeMap<_, _>>(),
+        requires_known_model: provider.requires_known_model,
+    };
+    registry().map(preset).collect()
+}
+
+/// Why a request cannot be addressed. A fault of the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum AddressError {
+    /// Neither the preset nor the deployment has a base URL.
+    #[error("there is no base URL")]
+    NoBaseUrl,
+    /// The base URL is not one.
+    #[error("the base URL is not valid")]
+    BadUrl,
+    /// A credential or header cannot be sent.
+    #[error("a credential holds characters that cannot be sent in a header")]
+    BadHeader,
+    /// This provider has no endpoint for the wire shape.
+    #[error("the provider has no endpoint for this wire shape")]
+    NoEndpoint,
+}
+
+/// Addresses one call.
+///
+/// `forwarded` are the client's own headers that may pass up; the deployment's headers override them.
+///
+/// # Errors
+/// [`AddressError`], which blames the configuration.
+pub fn address(
+    provider: &Provider,
+    credentials: &Credentials,
+    transport: Transport,
+    forwarded: &HeaderMap,
+    body: Vec<Bytes>,
+) -> Result<Outgoing, AddressError> {
+    let base = credentials.base_url.as_deref().or(provider.base_url).ok_or(AddressError::NoBaseUrl)?;
+    let path = endpoint(transport).ok_or(AddressError::NoEndpoint)?;
+    let uri: Uri = format!("{base}{path}").parse().map_err(|_| AddressError::BadUrl)?;
+    let mut headers = HeaderMap::with_capacity(8 + credentials.headers.len());
+    headers.extend(forwarded.iter().map(|(name, value)| (name.clone(), value.clone())));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
+    // Compressed event streams arrive in lumps, and a scanner needs the plain bytes.
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers.insert(USER_AGENT, HeaderValue::from_static(concat!("unified-gateway/", env!("CARGO_PKG_VERSION"))));
+    match (provider.auth, &credentials.api_key) {
+        (Auth::Bearer, Some(key)) => {
+            headers.insert(AUTHORIZATION, secret_header(&format!("Bearer {}", key.expose_secret()))?);
+        }
+        (Auth::Bearer, None) | (Auth::None, _) => {}
+    }
+    for (name, value) in &credentials.headers {
+        let name: HeaderName = name.parse().map_err(|_| AddressError::BadHeader)?;
+        headers.insert(name, secret_header(value.expose_secret())?);
+    }
+    Ok(Outgoing { method: Method::POST, uri, headers, body })
+}
+
+fn secret_header(text: &str) -> Result<HeaderValue, AddressError> {
+    let mut value = HeaderValue::from_str(text).map_err(|_| AddressError::BadHeader)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// The endpoint path of a wire shape below an OpenAI-style base URL.
+fn endpoint(transport: Transport) -> Option<&'static str> {
+    match transport {
+        Transport::ChatCompletions => Some("/chat/completions"),
+        Transport::Responses
+        | Transport::Messages
+        | Transport::GenerateContent
+        | Transport::Embeddings
+        | Transport::EmbedContent
+        | Transport::Images
+        | Transport::ImageEdits
+        | Transport::AudioTranscriptions
+        | Transport::AudioSpeech
+        | Transport::Rerank
+        | Transport::Videos
+        | Transport::Moderations => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    fn credentials(base_url: Option<&str>) -> Credentials {
+        Credentials {
+            api_key: Some("sk-1".into()),
+            base_url: base_url.map(str::to_owned),
+            headers: BTreeMap::from([("x-title".to_owned(), "mine".into())]),
+            ..Credentials::default()
+        }
+    }
+
+    #[test]
+    fn every_preset_has_a_name_of_its_own() {
+        let names: BTreeSet<_> = registry().map(|provider| provider.name).collect();
+        assert_eq!(names.len(), registry().count());
+        assert!(registry().all(|provider| !provider.transports.is_empty()));
+    }
+
+    #[test]
+    fn a_call_is_addressed_with_our_headers_and_the_deployments() {
+        let openai = find("openai").unwrap();
+        let mut forwarded = HeaderMap::new();
+        forwarded.insert("openai-beta", HeaderValue::from_static("x=1"));
+        forwarded.insert("x-title", HeaderValue::from_static("theirs"));
+        let call = address(openai, &credentials(None), Transport::ChatCompletions, &forwarded, Vec::new()).unwrap();
+        assert_eq!(call.uri, "https://api.openai.com/v1/chat/completions");
+        assert_eq!(call.headers["authorization"], "Bearer sk-1");
+        assert!(call.headers["authorization"].is_sensitive());
+        assert_eq!(call.headers["x-title"], "mine");
+        assert_eq!(call.headers["openai-beta"], "x=1");
+        assert_eq!(call.headers["accept-encoding"], "identity");
+        let own = credentials(Some("http://127.0.0.1:9/v1"));
+        let call = address(openai, &own, Transport::ChatCompletions, &HeaderMap::new(), Vec::new()).unwrap();
+        assert_eq!(call.uri, "http://127.0.0.1:9/v1/chat/completions");
+    }
+
+    #[test]
+    fn what_cannot_be_addressed_is_a_fault_of_the_configuration() {
+        let generic = find("openaicompatible").unwrap();
+        let take = |credentials: &Credentials, transport| {
+            address(generic, credentials, transport, &HeaderMap::new(), Vec::new()).err()
+        };
+        assert_eq!(take(&credentials(None), Transport::ChatCompletions), Some(AddressError::NoBaseUrl));
+        assert_eq!(take(&credentials(Some("http://h")), Transport::Messages), Some(AddressError::NoEndpoint));
+        let mut bad = credentials(Some("http://h"));
+        bad.api_key = Some("line\nfeed".into());
+        assert_eq!(take(&bad, Transport::ChatCompletions), Some(AddressError::BadHeader));
+    }
+}
