@@ -11,20 +11,30 @@ node="$work/node"
 results="$work/results.txt"
 data=$(mktemp -d)
 pids=()
+mkdir -p "$work" "$node"
+rm -f "$results"
 
-stop() {
+# On every way out: stop what was started, forget its data, say how it went.
+finish() {
+    local status=$? passed=0 failed=0
     for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
     for pid in "${pids[@]}"; do wait "$pid" 2>/dev/null || true; done
     rm -rf "$data"
+    if [ -f "$results" ]; then
+        passed=$(grep -c '^ok ' "$results" || true)
+        failed=$(grep -c '^FAIL ' "$results" || true)
+    fi
+    echo "$passed passed, $failed failed"
+    [ "$failed" -eq 0 ] || exit 1
+    exit "$status"
 }
-trap stop EXIT
+trap finish EXIT
 trap 'exit 130' INT TERM
 
 # changed STAMP: whether the files that the stamp speaks of are others now, or there is no stamp.
 changed() { ! sha256sum --check --status "$1" 2>/dev/null; }
 
 prepare() {
-    mkdir -p "$work" "$node"
     if changed "$venv/stamp"; then
         python3 -m venv --clear "$venv"
         "$venv/bin/pip" install --quiet --disable-pip-version-check --requirement "$here/requirements.txt"
@@ -36,7 +46,6 @@ prepare() {
         sha256sum "$here"/node/package*.json >"$node/node_modules/stamp"
     fi
     (cd "$root" && cargo build --quiet --bin unified-gateway --example stub-provider)
-    : >"$results"
 }
 
 free_port() {
@@ -51,8 +60,8 @@ wait_for() {
         kill -0 "$pid" 2>/dev/null || break
         sleep 0.1
     done
-    echo "$url does not answer; the end of $log:" >&2
-    tail -n 40 "$log" >&2
+    echo "FAIL start: $url does not answer; the end of $log:" | tee -a "$results"
+    tail -n 40 "$log"
     exit 1
 }
 
@@ -83,6 +92,7 @@ start_gateway() {
 # suite COMMAND...: its results are counted; one that ends badly without a failed case is a failure itself.
 suite() {
     local before status=0
+    touch "$results"
     before=$(grep -c '^FAIL ' "$results" || true)
     "$@" 2>&1 | tee -a "$results" || status=$?
     if [ "$status" -ne 0 ] && [ "$(grep -c '^FAIL ' "$results" || true)" -eq "$before" ]; then
@@ -126,8 +136,3 @@ else
     echo "FAIL quickstart, README.md: there is no README.md" | tee -a "$results"
 fi
 suite logs_hold_no_secrets
-
-passed=$(grep -c '^ok ' "$results" || true)
-failed=$(grep -c '^FAIL ' "$results" || true)
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
