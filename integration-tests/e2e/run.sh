@@ -81,8 +81,8 @@ start_gateway() {
     grpc_port=$(free_port)
     export MASTER_KEY="e2e-master-key-of-more-than-32-characters"
     mkdir -p "$data/$1"
-    # In a folder of its own, so that no `.env` of the developer is read.
-    (cd "$data/$1" && exec env HOST=127.0.0.1 PORT="$port" GRPC_PORT="$grpc_port" DATA_DIR="$data/$1" \
+    # In a folder and an environment of its own, so that no setting of the developer is read.
+    (cd "$data/$1" && exec env -i PATH="$PATH" HOME="$HOME" MASTER_KEY="$MASTER_KEY" HOST=127.0.0.1 PORT="$port" GRPC_PORT="$grpc_port" DATA_DIR="$data/$1" \
         "$root/target/debug/unified-gateway" >"$work/gateway-$1.log" 2>&1) &
     pids+=($!)
     export GATEWAY="http://127.0.0.1:$port" GRPC="127.0.0.1:$grpc_port"

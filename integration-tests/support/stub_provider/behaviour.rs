@@ -1,13 +1,11 @@
 //! Which model behaves how.
 
-use super::chat::{self, Call, FILTER, LOGPROBS, REASONING, REFUSAL, TEXT, TOOLS, TWO_CHOICES};
+use super::chat::{self, Call, FILTER, LOGPROBS, PAUSE, REASONING, REFUSAL, TEXT, TOOLS, TWO_CHOICES};
 use super::script::{Behaviour, Script, Step};
 use bytes::Bytes;
 use serde_json::{Value, json};
-use std::time::Duration;
 
 const INVALID: &str = "invalid_request_error";
-const PAUSE: Duration = Duration::from_millis(100);
 const MEBIBYTE: usize = 1 << 20;
 static FILLER: [u8; MEBIBYTE] = [b'x'; MEBIBYTE];
 
@@ -77,16 +75,16 @@ const ROWS: [Row; 31] = [
     ("stub-html-502", |_| html().into()),
     ("stub-empty-200", |_| Script::new(200, "application/json", []).into()),
     ("stub-json-garbage", |_| Script::json(200, r#"{"id":"chatcmpl-Stub","choices":[{"index":0,"mess"#).into()),
-    ("stub-stream-error-first", |call| failing_after(call, 0).into()),
-    ("stub-stream-error-mid", |call| failing_after(call, 3).into()),
-    ("stub-eof-no-terminal", |call| call.begun(None).into()),
+    ("stub-stream-error-first", |call| failing_at_once(call).into()),
+    ("stub-stream-error-mid", |call| failing_midway(call).into()),
+    ("stub-eof-no-terminal", |call| call.begun([]).into()),
     ("stub-finish-no-done", |call| without_done(call).into()),
     // Broken connections.
-    ("stub-reset-mid", |call| call.begun(Some(Step::Wait(PAUSE))).then(Step::Reset).into()),
+    ("stub-reset-mid", |call| call.begun([Step::Reset]).into()),
     ("stub-reset-before", |_| Behaviour::HangUp),
     ("stub-stall-headers", |_| Behaviour::Silence),
     ("stub-stall-first", |call| call.answer(TEXT).cut(0).then(Step::Stall).into()),
-    ("stub-stall-mid", |call| call.begun(Some(Step::Stall)).into()),
+    ("stub-stall-mid", |call| call.begun([Step::Stall]).into()),
 ];
 
 /// Every model the stub knows.
@@ -251,14 +249,21 @@ fn html() -> Script {
     Script::new(502, "text/html", [Step::Send(page.into())])
 }
 
-/// A stream whose next event is an error. As JSON: the error itself, under status 200.
-fn failing_after(call: &Call<'_>, frames: usize) -> Script {
+fn midway_error() -> String {
     let message = "The server had an error while processing your request. (req_StubMid, https://help.stub.example)";
-    let error = chat::error_body(message, "server_error", None, None);
-    if !call.stream {
-        return Script::json(200, error);
-    }
-    call.answer(TEXT).cut(frames).then(Step::Send(format!("data: {error}\n\n").into()))
+    chat::error_body(message, "server_error", None, None)
+}
+
+/// A stream whose first event is an error. As JSON: the error itself, under status 200.
+fn failing_at_once(call: &Call<'_>) -> Script {
+    let error = midway_error();
+    if call.stream { Script::events([format!("data: {error}\n\n")]) } else { Script::json(200, error) }
+}
+
+/// The same after two words.
+fn failing_midway(call: &Call<'_>) -> Script {
+    let event = format!("data: {}\n\n", midway_error());
+    if call.stream { call.begun([Step::Send(event.into())]) } else { failing_at_once(call) }
 }
 
 fn without_done(call: &Call<'_>) -> Script {

@@ -4,6 +4,7 @@ use super::script::{Script, Step};
 use super::server::Received;
 use bytes::Bytes;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// One canned conversation: its JSON body and its event stream.
 #[derive(Debug, Clone, Copy)]
@@ -30,6 +31,8 @@ pub(super) const REFUSAL: Fixture = fixture!("refusal");
 pub(super) const FILTER: Fixture = fixture!("filter");
 
 const MODELS: &str = include_str!("../../fixtures/openai_chat/models.json");
+/// Long enough for a reader to have taken what was sent before.
+pub(super) const PAUSE: Duration = Duration::from_millis(100);
 const DONE: &str = "data: [DONE]\n\n";
 
 /// What of a request decides its answer.
@@ -68,19 +71,16 @@ impl<'a> Call<'a> {
             .collect()
     }
 
-    /// Role, two words, and then whatever `then` says. As JSON: the first half of the body.
-    pub(super) fn begun(&self, then: Option<Step>) -> Script {
+    /// Role, two words, a pause long enough for them to be read, and then whatever `then` says. As JSON: the first half
+    /// of the body.
+    pub(super) fn begun(&self, then: impl IntoIterator<Item = Step>) -> Script {
         let begun = if self.stream {
             Script::events(self.frames(TEXT)).cut(3)
         } else {
             let half = TEXT.json.len() / 2;
             Script::new(200, "application/json", [Step::Send(Bytes::from_static(&TEXT.json.as_bytes()[..half]))])
-                .then(Step::Wait(std::time::Duration::from_millis(20)))
         };
-        match then {
-            Some(step) => begun.then(step),
-            None => begun,
-        }
+        then.into_iter().fold(begun.then(Step::Wait(PAUSE)), Script::then)
     }
 
     /// An answer whose text is made for this request.
