@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
+#[expect(clippy::disallowed_methods, reason = "Cargo tells a build script its folder this way only")]
 fn main() -> Result<(), Box<dyn Error>> {
     let root = Path::new("proto");
     let folder = root.join("unifiedgateway/admin/v1");

@@ -16,8 +16,11 @@
 //! The native lane skips reading and writing: the raw body is spliced and the answer relayed frame by frame.
 //! `ARCHITECTURE.md` has the map, the invariants and the table of who may import whom; a test keeps it true.
 
+pub mod api;
 pub mod canonical;
 pub mod catalog;
+pub mod config;
+pub mod control;
 pub mod dialects;
 pub mod domain;
 pub mod fault;

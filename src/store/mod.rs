@@ -1,10 +1,10 @@
 //! The control store: configuration and its audit trail, durable.
 //!
-//! One trait per noun; every backend implements all of them and passes [`conformance`]. A write is one transaction: the
+//! One trait per noun; every backend implements all of them and passes `conformance`. A write is one transaction: the
 //! row, the next configuration revision, its change-log entries, the audit entry and, for creations that carry a client
 //! `request_id`, the idempotency record. The data plane never comes here; it reads the snapshot.
 //!
-//! Constraints live in the schema; what they refuse comes back as a [`Fault`] of the right kind, never as SQL.
+//! Constraints live in the schema; what they refuse comes back as a [`Fault`](crate::fault::Fault) of the right kind, never as SQL.
 
 pub mod audit;
 pub mod change;

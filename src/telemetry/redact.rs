@@ -53,6 +53,8 @@ const TELLING: [&str; 17] = [
     "cookie",
     "set-cookie",
 ];
+/// Headers whose value has spaces and semicolons in it (`Authorization: Scheme value`): blanked up to a quote or line end.
+const TO_END_OF_LINE: [&str; 4] = ["authorization", "proxy-authorization", "cookie", "set-cookie"];
 /// Ends of longer names whose value is a secret: `x-amz-security-token`, `aws-secret-access-key`.
 const TELLING_ENDS: [&str; 6] = ["-api-key", "-secret", "-secret-key", "-access-key", "-security-token", "-password"];
 /// Names that are telling only as `name=value`, as in a query; with `:` they are prose ("unexpected token: …").
@@ -98,7 +100,7 @@ fn secret_at(text: &str, word: &str) -> Option<(usize, usize)> {
     user_info(text, word)
         .or_else(|| named(text, word))
         .or_else(|| after_scheme(text, word))
-        .or_else(|| shaped(text).map(|length| (0, length)))
+        .or_else(|| shaped(text, word).map(|length| (0, length)))
 }
 
 /// `scheme://user:password@host`: everything between the slashes and the `@`.
@@ -121,15 +123,20 @@ fn named(text: &str, word: &str) -> Option<(usize, usize)> {
         ':' if telling => at += 1,
         _ => return None,
     }
-    at += prefix_of(&text[at..], |c| matches!(c, '"' | '\'' | '\\' | ' ' | '[')).len();
+    at += prefix_of(&text[at..], |c| matches!(c, '"' | '\'' | '\\' | ' ')).len();
     let value = &text[at..];
-    let first = prefix_of(value, is_word);
-    if is_scheme(first)
-        && let Some((kept, blanked)) = after_scheme(value, first)
-    {
-        return Some((at + kept, blanked));
+    if value.starts_with(BLANK) {
+        return None;
     }
-    let length = prefix_of(value, is_value).len();
+    let first = prefix_of(value, is_word);
+    if is_scheme(first) && value[first.len()..].starts_with(' ') {
+        return after_scheme(value, first).map(|(kept, blanked)| (at + kept, blanked));
+    }
+    let length = if TO_END_OF_LINE.contains(&name.as_str()) {
+        prefix_of(value, |c| !matches!(c, '"' | '\'' | '\\' | '\r' | '\n')).len()
+    } else {
+        prefix_of(value, is_value).len()
+    };
     (length > 0).then_some((at, length))
 }
 
@@ -140,6 +147,9 @@ fn after_scheme(text: &str, word: &str) -> Option<(usize, usize)> {
     }
     let gap = prefix_of(&text[word.len()..], |c| c == ' ').len();
     let at = word.len() + gap;
+    if text[at..].starts_with(BLANK) {
+        return None;
+    }
     let value = prefix_of(&text[at..], is_value);
     let bare = value.trim_end_matches(['.', ':', '!', '?']);
     let is_prose = PROSE.iter().any(|word| word.eq_ignore_ascii_case(bare));
@@ -152,16 +162,21 @@ fn is_scheme(word: &str) -> bool {
     SCHEMES.iter().any(|scheme| scheme.eq_ignore_ascii_case(word))
 }
 
-/// The length of a key that is known by its looks at the start of `text`.
-fn shaped(text: &str) -> Option<usize> {
-    let token = prefix_of(text, |c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '*' | '…'));
-    let token = token.trim_end_matches('.');
+/// The length of a key that is known by its looks at the start of `text`, which begins with `word`. Looks further than
+/// the word only to blank, or where a known prefix says so: hostile text is not read again from every word.
+fn shaped(text: &str, word: &str) -> Option<usize> {
+    let run = || {
+        let belongs = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '*' | '…');
+        prefix_of(text, belongs).trim_end_matches('.')
+    };
     let by_prefix = PREFIXES.iter().any(|(prefix, more)| {
-        let rest = token.strip_prefix(prefix);
-        rest.is_some_and(|rest| rest.len() >= *more && !is_plain_name(rest))
+        text.starts_with(prefix) && {
+            let rest = run().get(prefix.len()..).unwrap_or_default();
+            rest.len() >= *more && !is_plain_name(rest)
+        }
     });
-    let random = || token.split(|c: char| !c.is_ascii_alphanumeric()).any(looks_random);
-    (by_prefix || random()).then_some(token.len())
+    let random = || word.split(['-', '_']).any(looks_random);
+    (by_prefix || random()).then(|| run().len())
 }
 
 /// Words joined by dashes, such as the rest of `pk-something-readable`: letters only, none of the pieces long.
@@ -208,6 +223,8 @@ mod tests {
             ("invalid x-api-key: sk-ant-api03-AbCdEf, sorry", "invalid x-api-key: [redacted], sorry"),
             ("Authorization: Bearer abc.def-ghi rejected", "Authorization: Bearer [redacted] rejected"),
             ("authorization: Basic dXNlcjpwYXNz", "authorization: Basic [redacted]"),
+            ("Authorization: ApiKey hunter2\nnext line", "Authorization: [redacted]\nnext line"),
+            ("{'cookie': 'a=hunter2; b=3'}", "{'cookie': '[redacted]'}"),
             ("sent 'Bearer opaque'", "sent 'Bearer [redacted]'"),
             (r#"{"api_key":"hunter2","model":"m"}"#, r#"{"api_key":"[redacted]","model":"m"}"#),
             (r#"{\"password\": \"hunter2\"}"#, r#"{\"password\": \"[redacted]\"}"#),
@@ -231,7 +248,16 @@ mod tests {
             ("clé: sk-0123456789 – non", "clé: [redacted] – non"),
         ] {
             assert_eq!(redact(text), shown);
+            assert_eq!(redact(shown), shown, "a second pass changes nothing");
         }
+    }
+
+    #[test]
+    fn a_long_hostile_text_is_read_in_linear_time_and_a_long_key_blanked_whole() {
+        let hostile = "a.".repeat(500_000);
+        assert_eq!(redact(&hostile), hostile);
+        let key = format!("sk-{}", "a1B2".repeat(1_000));
+        assert_eq!(redact(&format!("<{key}>")), "<[redacted]>");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
 
 use super::Entropy;
 use crate::domain::virtual_key::KeyHash;
@@ -34,21 +35,29 @@ pub struct MintedKey {
 pub fn mint_key(entropy: &dyn Entropy) -> MintedKey {
     let mut text = String::with_capacity(KEY_BYTES);
     text.push_str(PREFIX);
-    while text.len() < PREFIX.len() + RANDOM_CHARS {
-        let mut bytes = [0; 64];
-        entropy.fill(&mut bytes);
-        // 248 = 4 * 62: the remainder is unbiased below it.
-        for byte in bytes.into_iter().filter(|byte| *byte < 248) {
-            if text.len() < PREFIX.len() + RANDOM_CHARS {
-                text.push(base62_digit(u32::from(byte)));
-            }
-        }
-    }
+    text.push_str(&random_base62(RANDOM_CHARS, entropy));
     let checksum = checksum(&text);
     text.push_str(&checksum);
     let hash = hash_key(&text);
     let prefix = text.chars().take(SHOWN_CHARS).collect();
     MintedKey { plaintext: SecretString::from(text), hash, prefix }
+}
+
+/// That many random base62 characters, each equally likely (43 carry 256 bits).
+#[must_use]
+pub fn random_base62(chars: usize, entropy: &dyn Entropy) -> Zeroizing<String> {
+    let mut text = Zeroizing::new(String::with_capacity(chars));
+    while text.len() < chars {
+        let mut bytes = Zeroizing::new([0; 64]);
+        entropy.fill(&mut *bytes);
+        // 248 = 4 * 62: the remainder is unbiased below it.
+        for byte in bytes.iter().copied().filter(|byte| *byte < 248) {
+            if text.len() < chars {
+                text.push(base62_digit(u32::from(byte)));
+            }
+        }
+    }
+    text
 }
 
 /// SHA-256 of a key's plaintext, as it is stored and looked up.

@@ -8,7 +8,7 @@ mod keyring;
 mod master;
 
 pub use credentials::{open_credentials, seal_credentials};
-pub use key::{MintedKey, VIRTUAL_KEY_PREFIX, hash_key, looks_like_virtual_key, mint_key};
+pub use key::{MintedKey, VIRTUAL_KEY_PREFIX, hash_key, looks_like_virtual_key, mint_key, random_base62};
 pub use keyring::{KeyId, Keyring, Purpose, VaultError};
 pub use master::MasterKey;
 

@@ -1,0 +1,46 @@
+# One verb each; continuous integration (.ci/run) calls the same ones.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+CARGO ?= cargo
+# Arguments of the gateway: make run ARGS="--port 8080"
+ARGS ?=
+
+.PHONY: help run build check test e2e figures clean
+
+help: ## List these verbs
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## Build the gateway and run it: make run ARGS="--port 8080"
+	@$(CARGO) run --quiet --release --bin unified-gateway -- $(ARGS)
+
+build: ## Build the gateway: target/release/unified-gateway
+	@$(CARGO) build --release --bin unified-gateway
+
+check: ## Formatting, lints, documentation, the house rules, dependencies
+	@$(CARGO) fmt --check
+	@$(CARGO) clippy --all-targets -- -D warnings
+	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps
+	@$(CARGO) test --test integration -- architecture
+	@if $(CARGO) deny --version >/dev/null 2>&1; then \
+		$(CARGO) deny check; \
+	else \
+		echo "skipped: dependency check (cargo-deny is missing: cargo install --locked cargo-deny)"; \
+	fi
+
+test: ## Every test; needs nothing that it does not start itself
+	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
+		$(CARGO) nextest run --all-targets; \
+	else \
+		$(CARGO) test --all-targets; \
+	fi
+
+e2e: ## Official client libraries and tools against a running gateway
+	@integration-tests/e2e/run.sh
+
+figures: ## Measure what the documentation promises and print the numbers
+	@integration-tests/figures.sh
+
+clean: ## Remove what was built; state in ./data stays
+	@$(CARGO) clean

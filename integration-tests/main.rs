@@ -1,0 +1,8 @@
+//! The one integration-test binary: a module per capability, so that the crate is linked once.
+//!
+//! Every module is declared as test code, which it is: helpers in it may then unwrap, as tests may.
+
+#[cfg(test)]
+mod architecture;
+#[cfg(test)]
+mod source_scan;
