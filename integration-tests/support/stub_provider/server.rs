@@ -71,15 +71,6 @@ pub(crate) struct StubProvider {
 }
 
 impl StubProvider {
-    /// Starts on a free port of the loopback interface.
-    ///
-    /// # Panics
-    /// When the loopback interface cannot be listened on.
-    #[expect(clippy::expect_used, reason = "a test without its stub cannot go on")]
-    pub(crate) async fn start() -> Self {
-        Self::listen(SocketAddr::from(([127, 0, 0, 1], 0))).await.expect("the loopback interface has a free port")
-    }
-
     /// Starts on this address.
     pub(crate) async fn listen(address: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
@@ -131,6 +122,17 @@ impl StubProvider {
     pub(crate) async fn requests_reach(&self, count: usize) {
         let mut arrived = self.log.arrived.subscribe();
         let _ = arrived.wait_for(|seen| *seen >= count).await;
+    }
+}
+
+#[cfg(test)]
+impl StubProvider {
+    /// Starts on a free port of the loopback interface.
+    ///
+    /// # Panics
+    /// When the loopback interface cannot be listened on.
+    pub(crate) async fn start() -> Self {
+        Self::listen(SocketAddr::from(([127, 0, 0, 1], 0))).await.expect("the loopback interface has a free port")
     }
 }
 
