@@ -3,6 +3,8 @@
 pub mod admin_auth;
 pub mod envelope;
 pub mod grpc;
+pub mod http;
+pub mod ops;
 pub mod rest;
 
 mod draft;

@@ -5,23 +5,24 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// EC2's metadata service over IPv6, and the name of Google's.
-const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0254);
-const METADATA_NAMES: [&str; 2] = ["metadata.google.internal", "metadata"];
-/// Alibaba Cloud's metadata service, outside the link-local network.
-const METADATA_V4: Ipv4Addr = Ipv4Addr::new(100, 100, 100, 200);
+/// Names of metadata services.
+const METADATA_NAMES: [&str; 5] =
+    ["metadata", "metadata.google.internal", "metadata.goog", "instance-data", "instance-data.ec2.internal"];
+/// Metadata services of Alibaba Cloud, Azure and Oracle Cloud, outside the link-local network.
+const METADATA_V4: [Ipv4Addr; 3] =
+    [Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(168, 63, 129, 16), Ipv4Addr::new(192, 0, 0, 192)];
 
-/// Whether an address is link-local or a metadata service, also when written as an IPv4-mapped or translated one.
+/// Whether an address is link-local or a metadata service, also when an IPv6 address carries it.
 #[must_use]
 pub fn is_forbidden_address(address: IpAddr) -> bool {
     match address {
-        IpAddr::V4(v4) => v4.is_link_local() || v4 == METADATA_V4 || v4.is_unspecified() || v4.is_broadcast(),
+        IpAddr::V4(v4) => v4.is_link_local() || METADATA_V4.contains(&v4) || v4.is_unspecified() || v4.is_broadcast(),
         IpAddr::V6(v6) => {
-            let embedded = v6.to_ipv4_mapped().or_else(|| embedded_in_nat64(v6));
             v6.is_unicast_link_local()
-                || v6 == METADATA_V6
+                // The instance services of EC2 and Google Cloud.
+                || matches!(v6.segments(), [0xfd00, 0x0ec2, ..] | [0xfd20, 0x00ce, ..])
                 || v6.is_unspecified()
-                || embedded.is_some_and(|v4| is_forbidden_address(IpAddr::V4(v4)))
+                || embedded_v4(v6).is_some_and(|v4| is_forbidden_address(IpAddr::V4(v4)))
         }
     }
 }
@@ -36,9 +37,16 @@ pub fn is_forbidden_host(host: &str) -> bool {
     }
 }
 
-/// The IPv4 address inside `64:ff9b::/96` (RFC 6052).
-fn embedded_in_nat64(v6: Ipv6Addr) -> Option<Ipv4Addr> {
-    let [0x0064, 0xff9b, 0, 0, 0, 0, high, low] = v6.segments() else { return None };
+/// The IPv4 address that an IPv6 address carries: mapped, compatible, translated (NAT64) or 6to4.
+fn embedded_v4(v6: Ipv6Addr) -> Option<Ipv4Addr> {
+    let (high, low) = match v6.segments() {
+        [0, 0, 0, 0, 0, 0 | 0xffff, high, low]
+        | [0, 0, 0, 0, 0xffff, 0, high, low]
+        | [0x0064, 0xff9b, 0, 0, 0, 0, high, low]
+        | [0x0064, 0xff9b, 1, _, _, _, high, low]
+        | [0x2002, high, low, ..] => (high, low),
+        _ => return None,
+    };
     Some(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)))
 }
 
@@ -55,6 +63,9 @@ mod tests {
             "64:ff9b::a9fe:a9fe",
             "fd00:ec2::254",
             "100.100.100.200",
+            "168.63.129.16",
+            "2002:a9fe:a9fe::1",
+            "::169.254.169.254",
             "0.0.0.0",
             "metadata.google.internal",
             "Metadata.Google.Internal.",

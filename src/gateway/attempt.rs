@@ -130,7 +130,7 @@ async fn open_http(input: &AttemptInput<'_>, provider: &Provider, until: Instant
     let outgoing = providers::address(provider, &target.credentials, input.candidate.transport, input.forwarded, body)
         .map_err(|error| Failure::configuration(error.to_string()))?;
     let within = until.saturating_duration_since(Instant::now());
-    let mut reply = input.parts.client.send(outgoing, within).await.map_err(send_failure)?;
+    let mut reply = input.parts.client.send(outgoing, within).await.map_err(|error| send_failure(&error))?;
     if reply.status != StatusCode::OK {
         return Err(error_answer(&mut reply, provider, target, input.parts.bounds).await);
     }
@@ -264,8 +264,8 @@ pub(super) fn stream_failure(error: BrokenStream, provider: &Provider, target: &
     }
 }
 
-fn send_failure(error: SendError) -> Failure {
-    let cause = chain(&error);
+fn send_failure(error: &SendError) -> Failure {
+    let cause = chain(error);
     match error {
         SendError::Connect(_) | SendError::Unprocessed(_) => Failure::transient(Repeat::Safe, cause),
         SendError::Broken(_) => Failure::transient(Repeat::Once, cause),

@@ -293,8 +293,8 @@ impl Run {
         if let Some(terminal) = tried.iter().find(|tried| tried.failure.class == FailureClass::Request) {
             return terminal.failure.to_fault(self.parts.error_detail);
         }
-        let failures = tried.iter().map(|tried| &tried.failure);
-        worst(failures).map_or_else(|| Kind::NoDeployments.into(), |failure| failure.to_fault(self.parts.error_detail))
+        let failures: Vec<&Failure> = tried.iter().map(|tried| &tried.failure).collect();
+        worst(&failures).map_or_else(|| Kind::NoDeployments.into(), |failure| failure.to_fault(self.parts.error_detail))
     }
 }
 

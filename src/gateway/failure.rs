@@ -106,17 +106,17 @@ impl Failure {
 }
 
 /// What ends a request all of whose attempts failed: the class they share, else the last that is the provider's fault.
-pub fn worst<'a>(failures: impl DoubleEndedIterator<Item = &'a Failure> + Clone) -> Option<&'a Failure> {
-    let first = failures.clone().next()?;
-    if failures.clone().all(|failure| failure.class == first.class) {
+pub fn worst<'a>(failures: &[&'a Failure]) -> Option<&'a Failure> {
+    let first = failures.first()?;
+    if failures.iter().all(|failure| failure.class == first.class) {
         // Of several throttled candidates the one that is free soonest says when to come back.
         if first.class == FailureClass::Throttle {
-            return failures.clone().min_by_key(|failure| failure.retry_after.unwrap_or_default());
+            return failures.iter().copied().min_by_key(|failure| failure.retry_after.unwrap_or_default());
         }
-        return failures.clone().next_back();
+        return failures.last().copied();
     }
-    let of = |class| failures.clone().rev().find(|failure| failure.class == class);
-    of(FailureClass::Transient).or_else(|| of(FailureClass::Configuration)).or_else(|| failures.clone().next_back())
+    let of = |class| failures.iter().copied().rev().find(|failure| failure.class == class);
+    of(FailureClass::Transient).or_else(|| of(FailureClass::Configuration)).or_else(|| failures.last().copied())
 }
 
 /// A provider's words without anything that is not the caller's business: secrets, URLs, hosts, ids, the upstream name
@@ -167,16 +167,16 @@ mod tests {
     #[test]
     fn a_pool_that_is_all_throttled_says_when_the_first_is_free() {
         let failures = [failure(FailureClass::Throttle, Some(9)), failure(FailureClass::Throttle, Some(4))];
-        let fault = worst(failures.iter()).unwrap().to_fault(ErrorDetail::Sanitized);
+        let fault = worst(&failures.each_ref()).unwrap().to_fault(ErrorDetail::Sanitized);
         assert_eq!((fault.kind(), fault.wait()), (Kind::RateLimited, Some(Duration::from_secs(4))));
     }
 
     #[test]
     fn a_mixed_pool_is_the_providers_fault() {
         let failures = [failure(FailureClass::Transient, None), failure(FailureClass::Throttle, Some(4))];
-        assert_eq!(worst(failures.iter()).unwrap().to_fault(ErrorDetail::Sanitized).kind(), Kind::Upstream);
+        assert_eq!(worst(&failures.each_ref()).unwrap().to_fault(ErrorDetail::Sanitized).kind(), Kind::Upstream);
         let failures = [failure(FailureClass::Configuration, None), failure(FailureClass::ContextWindow, None)];
-        assert_eq!(worst(failures.iter()).unwrap().to_fault(ErrorDetail::Sanitized).kind(), Kind::Upstream);
+        assert_eq!(worst(&failures.each_ref()).unwrap().to_fault(ErrorDetail::Sanitized).kind(), Kind::Upstream);
     }
 
     #[test]

@@ -16,3 +16,6 @@ pub mod snapshot;
 pub use plan::{Candidate, Plan, Wants, plan};
 pub use publish::Publisher;
 pub use snapshot::{KeyEntry, Pool, Quarantined, Snapshot, SnapshotEdit, Target};
+
+#[cfg(test)]
+mod tests;

@@ -4,19 +4,13 @@
 //! metadata services of clouds are not: they hand out the machine's own credentials. A name that resolves to such an
 //! address is the business of whoever opens the connection; here only what is written is judged.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use url::{Host, Url};
 
+use crate::domain::address::{is_forbidden_address, is_forbidden_host};
+
 const MAX_BASE_URL_BYTES: usize = 2048;
-
-/// Names of metadata services.
-const METADATA_NAMES: [&str; 5] =
-    ["metadata", "metadata.google.internal", "metadata.goog", "instance-data", "instance-data.ec2.internal"];
-
-/// Metadata services outside the link-local range.
-const METADATA_V4: [Ipv4Addr; 3] =
-    [Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(168, 63, 129, 16), Ipv4Addr::new(192, 0, 0, 192)];
 
 /// Checks a base URL and answers it normalised, without a trailing slash.
 ///
@@ -38,39 +32,14 @@ pub(in crate::control) fn base_url(text: &str) -> Result<String, &'static str> {
     }
     let forbidden = match url.host() {
         None => return Err("must name a host"),
-        Some(Host::Ipv4(address)) => is_forbidden_v4(address),
-        Some(Host::Ipv6(address)) => is_forbidden_v6(address),
-        Some(Host::Domain(name)) => METADATA_NAMES.contains(&name.trim_end_matches('.')),
+        Some(Host::Ipv4(address)) => is_forbidden_address(IpAddr::V4(address)),
+        Some(Host::Ipv6(address)) => is_forbidden_address(IpAddr::V6(address)),
+        Some(Host::Domain(name)) => is_forbidden_host(name),
     };
     if forbidden {
-        return Err("must not be a link-local or cloud-metadata address");
+        return Err("must not be a link-local, unspecified or cloud-metadata address");
     }
     Ok(url.as_str().trim_end_matches('/').to_owned())
-}
-
-fn is_forbidden_v4(address: Ipv4Addr) -> bool {
-    address.is_link_local() || METADATA_V4.contains(&address)
-}
-
-fn is_forbidden_v6(address: Ipv6Addr) -> bool {
-    let segments = address.segments();
-    let link_local = address.is_unicast_link_local();
-    // The instance services of EC2 and Google Cloud.
-    let metadata = matches!(segments, [0xfd00, 0x0ec2, ..] | [0xfd20, 0x00ce, ..]);
-    link_local || metadata || embedded_v4(segments).is_some_and(is_forbidden_v4)
-}
-
-/// The IPv4 address that an IPv6 address carries: mapped, compatible, translated (NAT64) or 6to4.
-fn embedded_v4(segments: [u16; 8]) -> Option<Ipv4Addr> {
-    let (high, low) = match segments {
-        [0, 0, 0, 0, 0, 0 | 0xffff, high, low]
-        | [0, 0, 0, 0, 0xffff, 0, high, low]
-        | [0x0064, 0xff9b, 0, 0, 0, 0, high, low]
-        | [0x0064, 0xff9b, 1, _, _, _, high, low]
-        | [0x2002, high, low, ..] => (high, low),
-        _ => return None,
-    };
-    Some(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)))
 }
 
 #[cfg(test)]
@@ -117,10 +86,11 @@ mod tests {
             "http://METADATA.google.internal./",
             "http://metadata",
             "http://100.100.100.200",
+            "http://0.0.0.0:8000",
             "http://168.63.129.16",
         ] {
             let refused = base_url(written).unwrap_err();
-            assert_eq!(refused, "must not be a link-local or cloud-metadata address", "{written}");
+            assert_eq!(refused, "must not be a link-local, unspecified or cloud-metadata address", "{written}");
         }
     }
 

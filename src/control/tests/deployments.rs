@@ -116,7 +116,9 @@ async fn credentials_are_held_against_the_preset() {
         let fault = world.create(draft("m", "openai", KNOWN, api_key(wrong))).await.unwrap_err();
         assert_eq!(fields(&fault), ["credentials.apiKey"], "{wrong:?}");
     }
-    let target = world.snapshot().find_pool("m").unwrap().targets[0].clone();
+    let snapshot = world.snapshot();
+    let mut targets = snapshot.find_pool("m").unwrap().targets.iter();
+    let target = targets.find(|target| target.provider == "openaicompatible").unwrap();
     assert_eq!(target.credentials.base_url.as_deref(), Some("http://10.0.0.1:8000/v1"));
 }
 

@@ -17,7 +17,6 @@ use crate::fault::{Kind, Outcome};
 use crate::routing::build::entry_from_row;
 use crate::store::sqlite::open_in_memory;
 use crate::store::{BadRow, ChangeStore, Created, Loaded, Stores, VirtualKeyStore, Write};
-use crate::time::Clock;
 use crate::vault::hash_key;
 
 /// A change log that can be out of reach, or too short.
@@ -109,7 +108,7 @@ async fn faulty() -> Faulty {
 #[tokio::test]
 async fn another_replica_catches_up_with_every_kind_of_change() {
     let here = World::new().await;
-    let (there, _) = replica(here.parts.stores.clone(), Arc::clone(&here.clock) as Arc<dyn Clock>);
+    let (there, _) = replica(here.parts.stores.clone(), &here.clock);
     there.propagation.load().await.unwrap();
     here.deploy("a").await;
     let gone = here.deploy("b").await;
@@ -127,7 +126,7 @@ async fn another_replica_catches_up_with_every_kind_of_change() {
     assert!(snapshot.find_pool("b").is_none());
     assert_eq!(snapshot.chain(&model("a"), reason), [model("c")]);
     assert!(snapshot.find_key(issued.key.id).is_some());
-    let (cold, _) = replica(here.parts.stores.clone(), Arc::clone(&here.clock) as Arc<dyn Clock>);
+    let (cold, _) = replica(here.parts.stores.clone(), &here.clock);
     cold.propagation.load().await.unwrap();
     assert_eq!(cold.propagation.publisher().current().counts(), snapshot.counts());
     assert_eq!(cold.propagation.publisher().current().revision(), revision);

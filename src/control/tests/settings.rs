@@ -139,7 +139,7 @@ async fn a_chain_is_set_replaced_listed_and_deleted() {
     let dry = set(&["b"], DRY).await.unwrap();
     assert_eq!((dry.targets, dry.revision), (vec![model("b")], second.revision));
     let page = routing.list_fallbacks(Some("a"), &PageRequest::default()).await.unwrap();
-    assert_eq!(page.items, [second.clone()]);
+    assert_eq!(page.items, std::slice::from_ref(&second));
 
     let delete = |expected| routing.delete_fallback(&GRPC, "a", reason, expected);
     assert_eq!(delete(Some(first.revision)).await.unwrap_err().kind(), Kind::Stale);

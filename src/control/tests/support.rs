@@ -45,7 +45,7 @@ impl World {
 
     pub(super) async fn on(stores: Stores) -> Self {
         let clock = Arc::new(ManualClock::at(START));
-        let (parts, control) = replica(stores, Arc::clone(&clock) as Arc<dyn Clock>);
+        let (parts, control) = replica(stores, &clock);
         parts.propagation.load().await.unwrap();
         Self { control, parts, clock }
     }
@@ -78,7 +78,8 @@ impl World {
 }
 
 /// Another replica on the same store.
-pub(super) fn replica(stores: Stores, clock: Arc<dyn Clock>) -> (Parts, Control) {
+pub(super) fn replica(stores: Stores, clock: &Arc<ManualClock>) -> (Parts, Control) {
+    let clock = Arc::clone(clock) as Arc<dyn Clock>;
     let catalog = Arc::new(Catalog::load(presets()).unwrap());
     let keyring = Arc::new(Keyring::single(KeyId::parse("k1").unwrap(), &Zeroizing::new([7; 32])));
     let publisher = Arc::new(Publisher::new(Snapshot::empty(clock.now())));

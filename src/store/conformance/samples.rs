@@ -96,6 +96,7 @@ pub(super) fn full_deployment(n: u64, public_model: &str) -> Deployment {
         max_input_tokens: Some(1_048_576),
         max_output_tokens: Some(u64::from(u32::MAX)),
         parameters: vec!["temperature".into()],
+        dimensions: None,
     };
     Deployment {
         created_at: Timestamp::from_unix_ms(-1),

@@ -1,0 +1,55 @@
+//! The data plane over HTTP: one file per endpoint, and what they share.
+//!
+//! A handler reads, calls the gateway, renders. Authentication, bodies and request ids are settled before it runs.
+
+pub mod body;
+mod chat_completions;
+mod credentials;
+pub mod edge;
+mod models;
+mod render;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{get, post};
+use http::{Method, Uri};
+use tower_http::decompression::RequestDecompressionLayer;
+
+use crate::api::envelope;
+use crate::fault::{Fault, Kind};
+use crate::gateway::Gateway;
+use body::BodyReader;
+
+/// What the endpoints work with.
+#[derive(Debug, Clone)]
+pub struct HttpState {
+    /// The data plane.
+    pub gateway: Gateway,
+    /// Reads bodies under their caps.
+    pub bodies: Arc<BodyReader>,
+    /// Whether `GET /v1/models` answers without a credential.
+    pub public_model_list: bool,
+}
+
+/// The `/v1` routes.
+pub fn router(state: HttpState) -> Router {
+    Router::new()
+        .route("/v1/chat/completions", post(chat_completions::create))
+        .route("/v1/models", get(models::list))
+        .route("/v1/models/{*model}", get(models::get))
+        .layer(RequestDecompressionLayer::new().pass_through_unaccepted(true))
+        .with_state(state)
+}
+
+/// What an unknown path answers.
+pub async fn unknown_path(method: Method, uri: Uri) -> axum::response::Response {
+    let shown: String = uri.path().chars().take(200).collect();
+    envelope::openai_response(&Fault::new(Kind::NotFound).say(format!("There is no {method} {shown}.")))
+}
+
+/// What a known path answers to another method. The router adds `allow`.
+pub async fn wrong_method(method: Method, uri: Uri) -> axum::response::Response {
+    let shown: String = uri.path().chars().take(200).collect();
+    envelope::openai_response(&Fault::new(Kind::MethodNotAllowed).say(format!("{shown} does not take {method}.")))
+}

@@ -1,0 +1,61 @@
+//! Answers of the data plane as HTTP responses.
+
+use std::convert::Infallible;
+use std::task::Poll;
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use futures_util::stream;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderName, HeaderValue};
+
+use crate::api::envelope;
+use crate::fault::Outcome;
+use crate::gateway::Answer;
+use crate::gateway::dispatch::AnswerBody;
+use crate::telemetry::names::header;
+
+/// Renders an answer or a fault in the OpenAI envelope.
+pub(super) fn openai(answer: Outcome<Answer>) -> Response {
+    match answer {
+        Ok(answer) => render(answer),
+        Err(fault) => envelope::openai_response(&fault),
+    }
+}
+
+fn render(answer: Answer) -> Response {
+    let mut response = match answer.body {
+        AnswerBody::Whole(pieces) => json_response(pieces),
+        AnswerBody::Stream(mut pieces) => {
+            let events = stream::poll_fn(move |context| match pieces.poll_recv(context) {
+                Poll::Ready(piece) => Poll::Ready(piece.map(Ok::<Bytes, Infallible>)),
+                Poll::Pending => Poll::Pending,
+            });
+            let mut response = Response::new(Body::from_stream(events));
+            let headers = response.headers_mut();
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+            headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+            response
+        }
+    };
+    if !answer.dropped.is_empty()
+        && let Ok(names) = HeaderValue::try_from(answer.dropped.join(","))
+    {
+        response.headers_mut().insert(HeaderName::from_static(header::DROPPED), names);
+    }
+    response
+}
+
+/// A JSON body in pieces, with its length.
+pub(super) fn json_response(pieces: Vec<Bytes>) -> Response {
+    // One copy of the answer; its pieces are slices of the provider's body around the spliced model.
+    let body = match <[Bytes; 1]>::try_from(pieces) {
+        Ok([whole]) => whole,
+        Err(pieces) => pieces.concat().into(),
+    };
+    let mut response = Response::new(Body::from(body));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
