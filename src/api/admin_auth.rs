@@ -138,10 +138,10 @@ fn bearer(value: &HeaderValue) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && !key.is_empty()).then_some(key)
 }
 
-/// A client's request id, when it is one that can be logged: 1 to 128 visible ASCII characters.
+/// A client's request id, when it is one that can be logged: 1 to 200 visible ASCII characters.
 pub(super) fn request_id(value: Option<&HeaderValue>) -> Option<&str> {
     let text = value?.to_str().ok()?;
-    ((1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())).then_some(text)
+    ((1..=200).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())).then_some(text)
 }
 
 #[cfg(test)]

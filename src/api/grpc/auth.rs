@@ -17,11 +17,12 @@ use crate::api::admin_auth::{self, AdminAuth, ClientAddress};
 use crate::domain::audit::Caller;
 use crate::domain::ids::Revision;
 use crate::fault::{Fault, Kind};
+use crate::telemetry::names::header;
 use crate::time::Clock;
 use crate::vault::Entropy;
 
-pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-pub(super) const CONFIG_REVISION: HeaderName = HeaderName::from_static("x-unified-config-revision");
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static(header::REQUEST_ID);
+pub(super) const CONFIG_REVISION: HeaderName = HeaderName::from_static(header::CONFIG_REVISION);
 
 /// What the guard works with.
 #[derive(Clone)]
@@ -82,7 +83,7 @@ impl Guard {
         let mut dice = [0; 10];
         self.entropy.fill(&mut dice);
         let ms = u64::try_from(self.clock.now().unix_ms()).unwrap_or_default();
-        uuid::Builder::from_unix_timestamp_millis(ms, &dice).into_uuid().to_string()
+        format!("req_{}", uuid::Builder::from_unix_timestamp_millis(ms, &dice).into_uuid().simple())
     }
 }
 

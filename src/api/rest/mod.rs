@@ -31,10 +31,11 @@ use crate::control::Control;
 use crate::domain::audit::Caller;
 use crate::domain::ids::Revision;
 use crate::fault::{Fault, Kind};
+use crate::telemetry::names::header;
 use call::{Call, Refused};
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const CONFIG_REVISION: HeaderName = HeaderName::from_static("x-unified-config-revision");
+const REQUEST_ID: HeaderName = HeaderName::from_static(header::REQUEST_ID);
+const CONFIG_REVISION: HeaderName = HeaderName::from_static(header::CONFIG_REVISION);
 
 /// Largest request body, in bytes.
 pub const MAX_BODY_BYTES: usize = 1024 * 1024;
