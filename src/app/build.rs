@@ -42,6 +42,7 @@ use crate::vault::{MasterKey, SystemEntropy};
 const DATABASE_FILE: &str = "gateway.db";
 /// The public model that answers out of the box.
 pub(super) const FIRST_MODEL: &str = "echo";
+const KEEP_UP_EVERY: Duration = Duration::from_secs(1);
 const MAX_REPLY_BYTES: usize = 64 * 1024 * 1024;
 const MAX_ERROR_BYTES: usize = 256 * 1024;
 const MAX_FRAME_BYTES: usize = 16 * 1024 * 1024;
@@ -111,7 +112,7 @@ pub async fn start(config: Config) -> Outcome<Running> {
             extra_authorities_pem: upstream.extra_authorities.map(|bundle| bundle.pem),
         })?,
         clock: Arc::clone(&clock),
-        dice: Arc::new(|below| rand::RngExt::random_range(&mut rand::rng(), 0..below.max(1))),
+        dice: Arc::new(roll),
         spawn: Arc::new(tasks.clone()),
         stopping: must_stop,
         bounds: Bounds {
@@ -152,6 +153,7 @@ pub async fn start(config: Config) -> Outcome<Running> {
     let grpc =
         GrpcListener { listener: grpc_listener, services, accepting: must_close, stopping: stopping.subscribe() };
     tasks.start(grpc.serve());
+    tasks.start(keep_up(core.propagation, accepting.subscribe()));
     let started_in = clock.instant().saturating_duration_since(began);
     tracing::info!(%http_address, %grpc_address, ready_ms = ms(started_in), "the gateway serves");
     Ok(Running {
@@ -176,6 +178,7 @@ pub async fn start(config: Config) -> Outcome<Running> {
 struct Core {
     control: Control,
     publisher: Arc<Publisher>,
+    propagation: Arc<Propagation>,
 }
 
 impl Core {
@@ -198,10 +201,10 @@ impl Core {
             keyring,
             entropy: Arc::new(SystemEntropy),
             clock: Arc::clone(clock),
-            propagation,
+            propagation: Arc::clone(&propagation),
         };
         let control = Control::new(parts, clock.now(), Mode::Embedded, env!("CARGO_PKG_VERSION"));
-        let core = Self { control, publisher };
+        let core = Self { control, publisher, propagation };
         core.furnish().await?;
         Ok(core)
     }
@@ -242,6 +245,22 @@ fn with_edge(routes: Router, clock: &Arc<dyn Clock>) -> Router {
         .layer(from_fn(move |request, next| request_ids(ids.clone(), request, next)))
 }
 
+/// Reads the change log once a second: a write whose caller hung up before it was in force comes into force all the same.
+async fn keep_up(propagation: Arc<Propagation>, mut accepting: watch::Receiver<bool>) {
+    let mut is_failing = false;
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(KEEP_UP_EVERY) => {}
+            _ = accepting.wait_for(|accepting| !*accepting) => return,
+        }
+        let caught_up = propagation.catch_up().await;
+        if let (Err(fault), false) = (&caught_up, is_failing) {
+            tracing::warn!(error = fault.cause(), "the configuration cannot be read: {fault}");
+        }
+        is_failing = caught_up.is_err();
+    }
+}
+
 async fn listen(host: std::net::IpAddr, port: u16, variable: &str) -> Outcome<TcpListener> {
     TcpListener::bind((host, port)).await.map_err(|error| {
         let sentence = format!("{variable}: cannot listen on {host} port {port}: {error}");
@@ -251,6 +270,11 @@ async fn listen(host: std::net::IpAddr, port: u16, variable: &str) -> Outcome<Tc
 
 fn local_address(listener: &TcpListener) -> Outcome<SocketAddr> {
     listener.local_addr().map_err(|error| Fault::new(Kind::Internal).because(error))
+}
+
+/// A number below `below`, evenly distributed.
+fn roll(below: u64) -> u64 {
+    rand::RngExt::random_range(&mut rand::rng(), 0..below.max(1))
 }
 
 fn ms(duration: Duration) -> u64 {

@@ -33,6 +33,8 @@ const MAX_STREAMS: u32 = 256;
 const MAX_PENDING_RESETS: usize = 20;
 /// Resets that a peer makes us send; more of them end the connection (CVE-2025-8671).
 const MAX_LOCAL_RESETS: usize = 256;
+/// How long calls under way on the gRPC port may take once no new ones are taken.
+const LAST_CALLS: Duration = Duration::from_secs(2);
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// A listener that fails (too many open files) is tried again after this.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -142,6 +144,7 @@ impl GrpcListener {
     /// Serves until told to stop accepting, then until the last call has ended or must.
     pub(super) async fn serve(mut self) {
         let mut accepting = self.accepting.clone();
+        let mut closing = self.accepting;
         let server = Server::builder()
             .max_concurrent_streams(MAX_STREAMS)
             .http2_max_header_list_size(u32::try_from(MAX_HEADER_BYTES).unwrap_or(u32::MAX))
@@ -152,12 +155,19 @@ impl GrpcListener {
             .serve_with_incoming_shutdown(TcpIncoming::from(self.listener).with_nodelay(Some(true)), async move {
                 stops(&mut accepting).await;
             });
+        let last_calls = async {
+            stops(&mut closing).await;
+            // Calls take milliseconds; what is still open then are watchers, which never end by themselves.
+            tokio::select! {
+                () = tokio::time::sleep(LAST_CALLS) => {}
+                _ = self.stopping.wait_for(|must| *must) => {}
+            }
+        };
         tokio::select! {
             served = server => if let Err(error) = served {
                 tracing::error!(%error, "the gRPC listener failed");
             },
-            // Watchers never end by themselves.
-            _ = self.stopping.wait_for(|must| *must) => {}
+            () = last_calls => {}
         }
     }
 }
