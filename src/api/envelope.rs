@@ -72,15 +72,15 @@ pub fn openai_response(fault: &Fault) -> Response<Body> {
 
 /// Logs the private side of a fault, once, where it leaves the gateway. What the caller has to mend is not logged.
 pub fn log(fault: &Fault, request_id: Option<&str>) {
-    let (slug, cause) = (fault.kind().row().slug, fault.cause());
+    let (slug, error) = (fault.kind().row().slug, fault.cause());
     let request_id = request_id.unwrap_or("-");
     match fault.kind().row().blame {
         Blame::Caller => {}
         Blame::Gateway => {
-            tracing::error!(fault.slug = slug, request.id = request_id, cause, "{}", fault.message());
+            tracing::error!(fault = slug, request_id, error, "{}", fault.message());
         }
         Blame::Operator | Blame::Provider => {
-            tracing::warn!(fault.slug = slug, request.id = request_id, cause, "{}", fault.message());
+            tracing::warn!(fault = slug, request_id, error, "{}", fault.message());
         }
     }
 }

@@ -1,5 +1,16 @@
 //! The faces of the gateway. They translate; rules live behind them.
 
+pub mod admin_auth;
 pub mod envelope;
+pub mod grpc;
 pub mod http;
 pub mod ops;
+pub mod rest;
+
+mod draft;
+mod metadata;
+mod page_token;
+mod problems;
+
+#[cfg(test)]
+mod parity;
