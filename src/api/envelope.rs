@@ -5,39 +5,12 @@ use std::time::Duration;
 use axum::body::Body;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
-use serde::Serialize;
 
+use crate::dialects::openai_chat::fault::write_fault;
 use crate::fault::{Blame, Fault};
 
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
-
-#[derive(Serialize)]
-struct Envelope<'a> {
-    error: Detail<'a>,
-}
-
-#[derive(Serialize)]
-struct Detail<'a> {
-    message: &'a str,
-    #[serde(rename = "type")]
-    kind: &'static str,
-    param: Option<&'a str>,
-    code: Option<&'static str>,
-}
-
-/// `{"error":{"message","type","param","code"}}` as bytes.
-#[must_use]
-pub fn openai(fault: &Fault) -> Vec<u8> {
-    let error = Detail {
-        message: fault.message(),
-        kind: fault.kind().row().openai_type,
-        param: fault.at(),
-        code: fault.error_code(),
-    };
-    // Strings and nulls always serialise.
-    serde_json::to_vec(&Envelope { error }).unwrap_or_default()
-}
 
 /// The HTTP status of a fault.
 #[must_use]
@@ -62,7 +35,7 @@ pub fn write_headers(fault: &Fault, headers: &mut HeaderMap) {
 /// The whole answer to a fault in the OpenAI envelope.
 #[must_use]
 pub fn openai_response(fault: &Fault) -> Response<Body> {
-    let mut response = Response::new(Body::from(openai(fault)));
+    let mut response = Response::new(Body::from(write_fault(fault)));
     *response.status_mut() = status(fault);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -72,15 +45,15 @@ pub fn openai_response(fault: &Fault) -> Response<Body> {
 
 /// Logs the private side of a fault, once, where it leaves the gateway. What the caller has to mend is not logged.
 pub fn log(fault: &Fault, request_id: Option<&str>) {
-    let (slug, cause) = (fault.kind().row().slug, fault.cause());
+    let (slug, error) = (fault.kind().row().slug, fault.cause());
     let request_id = request_id.unwrap_or("-");
     match fault.kind().row().blame {
         Blame::Caller => {}
         Blame::Gateway => {
-            tracing::error!(fault.slug = slug, request.id = request_id, cause, "{}", fault.message());
+            tracing::error!(fault = slug, request_id, error, "{}", fault.message());
         }
         Blame::Operator | Blame::Provider => {
-            tracing::warn!(fault.slug = slug, request.id = request_id, cause, "{}", fault.message());
+            tracing::warn!(fault = slug, request_id, error, "{}", fault.message());
         }
     }
 }
@@ -98,7 +71,7 @@ mod tests {
     fn the_envelope_has_message_type_param_and_code() {
         let fault = Fault::invalid("rpm", "must be \"whole\"").because(std::io::Error::other("private"));
         assert_eq!(
-            String::from_utf8(openai(&fault)).unwrap(),
+            String::from_utf8(write_fault(&fault).to_vec()).unwrap(),
             r#"{"error":{"message":"rpm: must be \"whole\"","type":"invalid_request_error","param":"rpm","code":null}}"#
         );
     }

@@ -9,6 +9,7 @@ use axum::Router;
 use axum::middleware::from_fn;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tonic_health::server::HealthReporter;
 
 use super::serve::{GrpcListener, HttpListener};
 use super::tasks::Tasks;
@@ -48,7 +49,6 @@ const MAX_ERROR_BYTES: usize = 256 * 1024;
 const MAX_FRAME_BYTES: usize = 16 * 1024 * 1024;
 
 /// A gateway that serves.
-#[derive(Debug)]
 pub struct Running {
     /// Where HTTP is served.
     pub http_address: SocketAddr,
@@ -68,8 +68,15 @@ pub struct Running {
     pub(super) stopping: watch::Sender<bool>,
     pub(super) drain_delay: Duration,
     pub(super) shutdown_timeout: Duration,
+    pub(super) grpc_health: HealthReporter,
     pub(super) store: SqliteStore,
     _data_dir: DataDirLock,
+}
+
+impl std::fmt::Debug for Running {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Running").field("http_address", &self.http_address).finish_non_exhaustive()
+    }
 }
 
 /// Starts a gateway: store, snapshot, faces, listeners. It takes traffic when this returns.
@@ -135,8 +142,8 @@ pub async fn start(config: Config) -> Outcome<Running> {
     }
     let grpc_state =
         GrpcState { control: core.control.clone(), auth, clock: Arc::clone(&clock), entropy: Arc::new(SystemEntropy) };
-    let (services, reporter) = grpc::services(grpc_state)?;
-    grpc::set_health(&reporter, true).await;
+    let (services, grpc_health) = grpc::services(grpc_state)?;
+    grpc::set_health(&grpc_health, true).await;
 
     let http_address = local_address(&http_listener)?;
     let grpc_address = local_address(&grpc_listener)?;
@@ -169,6 +176,7 @@ pub async fn start(config: Config) -> Outcome<Running> {
         stopping,
         drain_delay: server.drain_delay,
         shutdown_timeout: server.shutdown_timeout,
+        grpc_health,
         store,
         _data_dir: data_dir,
     })

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::build::Running;
+use crate::api::grpc;
 use crate::api::ops::health::Readiness;
 
 /// What is left after the drain gets so long to hear that it ends.
@@ -24,6 +25,7 @@ impl Running {
     /// Drains and stops.
     pub async fn stop(self) {
         self.readiness.send_replace(Readiness { is_loaded: true, is_draining: true });
+        grpc::set_health(&self.grpc_health, false).await;
         tokio::time::sleep(self.drain_delay).await;
         self.accepting.send_replace(false);
         if tokio::time::timeout(self.shutdown_timeout, self.tasks.wait()).await.is_err() {

@@ -25,7 +25,7 @@ pub(super) fn from_fault(fault: &Fault, resource: Option<&str>) -> Status {
         })
         .collect();
     let mut details = ErrorDetails::new();
-    details.set_error_info(row.slug.to_uppercase(), DOMAIN, metadata(fault));
+    details.set_error_info(row.slug.to_uppercase(), DOMAIN, metadata(fault, resource));
     for violation in &violations {
         details.add_bad_request_violation(&violation.field, &violation.description);
     }
@@ -49,9 +49,12 @@ fn code(fault: &Fault) -> Code {
     Code::from_i32(fault.kind().row().grpc as i32)
 }
 
-fn metadata(fault: &Fault) -> HashMap<String, String> {
+/// The code that REST answers, and the field at fault where that is no violation of its own (a name in use, say).
+fn metadata(fault: &Fault, resource: Option<&str>) -> HashMap<String, String> {
     let code = fault.error_code().map(|code| ("code".to_owned(), code.to_owned()));
-    code.into_iter().collect()
+    let field = fault.at().filter(|_| fault.violations().is_empty());
+    let field = field.map(|field| ("field".to_owned(), proto_path(field, resource)));
+    code.into_iter().chain(field).collect()
 }
 
 /// Fields of request messages that are not fields of the resource inside.

@@ -14,10 +14,13 @@ use crate::fault::Kind;
 
 type Call = Pin<Box<dyn Future<Output = Result<(), Status>>>>;
 
+/// A field in REST's words and in those of the messages.
+type Named = (&'static str, &'static str);
+
 struct Case {
     name: &'static str,
-    /// What is to happen: a kind of fault with the field in REST's and in the messages' words, or success.
-    expected: Result<StatusCode, (Kind, Option<(&'static str, &'static str)>)>,
+    /// What is to happen: success, or a kind of fault about a field.
+    expected: Result<StatusCode, (Kind, Option<Named>)>,
     grpc: fn(&World) -> Call,
     rest: fn(&World) -> Sent,
 }
@@ -193,7 +196,7 @@ fn cases_of_change() -> Vec<Case> {
         },
         Case {
             name: "rename a model that a chain names",
-            expected: Err((Kind::InUse, None)),
+            expected: Err((Kind::InUse, Some(("publicModel", "deployment.public_model")))),
             grpc: |world| {
                 let id = world.general.id.to_string();
                 update(world, proto::Deployment { id, ..echo("renamed") }, &["public_model"])
@@ -327,9 +330,14 @@ async fn the_same_request_has_the_same_outcome_through_both_faces() {
                 let status = through_grpc.expect_err(name);
                 assert_eq!(status.code(), Code::from_i32(row.grpc as i32), "{name}: {status}");
                 let info = status.get_details_error_info().expect(name);
-                assert_eq!((info.reason, info.domain.as_str()), (row.slug.to_uppercase(), DOMAIN), "{name}");
+                assert_eq!(
+                    (info.reason.as_str(), info.domain.as_str()),
+                    (row.slug.to_uppercase().as_str(), DOMAIN),
+                    "{name}"
+                );
                 let violations = status.get_details_bad_request().map(|bad| bad.field_violations).unwrap_or_default();
                 let named = violations.first().map(|violation| violation.field.as_str());
+                let named = named.or(info.metadata.get("field").map(String::as_str));
                 assert_eq!(named, field.map(|(_, proto)| proto), "{name}");
 
                 assert_eq!(answered.status.as_u16(), row.http, "{name}: {}", answered.body);

@@ -9,8 +9,9 @@ use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 use tonic_types::StatusExt;
+use tower::ServiceExt;
 
-use super::support::World;
+use super::support::{MASTER, World};
 use crate::api::admin_auth::MAX_FAILURES;
 use crate::api::grpc::proto;
 
@@ -136,6 +137,20 @@ async fn the_catalog_is_listed() {
     assert_ne!(first.models[0].model, second.models[0].model);
     let sung = proto::ListModelsRequest { operation: "text.sing".to_owned(), ..Default::default() };
     assert_eq!(client.list_models(sung).await.unwrap_err().code(), Code::InvalidArgument);
+}
+
+#[tokio::test]
+async fn an_unknown_method_is_told_only_to_the_operator() {
+    let world = World::new().await;
+    for (key, code) in [(None, Code::Unauthenticated), (Some(MASTER), Code::Unimplemented)] {
+        let mut request = http::Request::post("/unifiedgateway.admin.v1.Secrets/List");
+        if let Some(key) = key {
+            request = request.header("authorization", format!("Bearer {key}"));
+        }
+        let response = world.routes().oneshot(request.body(tonic::body::Body::empty()).unwrap()).await.unwrap();
+        let status = tonic::Status::from_header_map(response.headers()).unwrap();
+        assert_eq!(status.code(), code);
+    }
 }
 
 #[tokio::test]

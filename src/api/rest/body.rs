@@ -348,16 +348,16 @@ mod tests {
             (r#"{"rpm":1,"rpm":2}"#, "The body has the field `rpm` twice."),
         ];
         for (text, expected) in cases {
-            assert_eq!(refusal(text, |object, problems| drop(object.whole("rpm", problems))), expected);
+            assert_eq!(refusal(text, |object, problems| _ = object.whole("rpm", problems)), expected);
         }
-        let message = refusal(&long, |object, problems| drop(object.whole("rpm", problems)));
+        let message = refusal(&long, |object, problems| _ = object.whole("rpm", problems));
         assert!(message.len() < 120 && message.ends_with('…'), "{message}");
     }
 
     #[test]
     fn unknown_fields_are_named_with_the_likely_one() {
         let message = refusal(r#"{"maxBudgetCent":1,"max_budget_cents":2,"colour":3}"#, |object, problems| {
-            drop(object.cents("maxBudgetCents", problems));
+            _ = object.cents("maxBudgetCents", problems);
         });
         assert_eq!(
             message,
@@ -394,10 +394,10 @@ mod tests {
     #[test]
     fn secrets_are_not_shown_back() {
         let message = refusal(r#"{"credentials":{"apiKey":12345}}"#, |object, problems| {
-            drop(object.object("credentials", problems, |inner, problems| {
+            _ = object.object("credentials", problems, |inner, problems| {
                 inner.hide_values();
-                drop(inner.text("apiKey", problems));
-            }));
+                _ = inner.text("apiKey", problems);
+            });
         });
         assert_eq!(message, "credentials.apiKey: must be a text, not a number");
     }

@@ -81,6 +81,7 @@ pub fn router(state: RestState) -> Router {
         // Names of models may contain `/`; the reason is what follows the last one.
         .route("/admin/fallbacks/{*chain}", only(delete(routing::delete), "DELETE"))
         .route("/admin", any(unknown_path))
+        .route("/admin/", any(unknown_path))
         .route("/admin/{*rest}", any(unknown_path))
         .layer(from_fn_with_state(guard_state, guard))
         .with_state(state)
