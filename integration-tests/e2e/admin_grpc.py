@@ -116,10 +116,10 @@ def _():
 
 @case("an update changes what its mask names and nothing else")
 def _():
-    made = invoke("DeploymentService.CreateDeployment", {"deployment": deployment("grpc/masked", label="old", weight=5, rpmLimit=90)})
-    update = {"deployment": {"id": made["id"], "label": "new", "weight": 7}, "updateMask": "label,rpmLimit"}
+    made = invoke("DeploymentService.CreateDeployment", {"deployment": deployment("grpc/masked", label="old", weight=5, metadata={"a": 1})})
+    update = {"deployment": {"id": made["id"], "weight": 7, "metadata": {"b": 2}}, "updateMask": "label,weight"}
     changed = invoke("DeploymentService.UpdateDeployment", update)
-    equal((changed["label"], changed["weight"], changed.get("rpmLimit")), ("new", 5, None))
+    equal((changed.get("label"), changed["weight"], changed["metadata"]), (None, 7, {"a": 1}))
     equal(invoke("DeploymentService.GetDeployment", {"id": made["id"]}), changed)
     check(changed["etag"] != made["etag"], "the etag changes")
 
@@ -209,15 +209,27 @@ def _():
 @case("settings and fallbacks are written and read back")
 def _():
     settings = invoke("RoutingService.GetSettings")
-    changed = invoke("RoutingService.UpdateSettings", {"settings": {"retryAfterSeconds": 9, "etag": settings["etag"]}, "updateMask": "retryAfterSeconds"})
-    equal((changed["retryAfterSeconds"], changed["routingStrategy"]), (9, settings["routingStrategy"]))
-    refused(grpc.StatusCode.ABORTED, "RoutingService.UpdateSettings", {"settings": {"retryAfterSeconds": 8, "etag": settings["etag"]}, "updateMask": "retryAfterSeconds"})
+    policy = {**settings["executionPolicies"]["text.generate"], "idleMs": 3210}
+    update = {"settings": {"executionPolicies": {"text.generate": policy}, "etag": settings["etag"]}, "updateMask": "executionPolicies"}
+    changed = invoke("RoutingService.UpdateSettings", update)
+    wanted = {**settings["executionPolicies"], "text.generate": policy}
+    equal((changed["executionPolicies"], changed["routingStrategy"]), (wanted, settings["routingStrategy"]))
+    equal(invoke("RoutingService.GetSettings"), changed)
+    refused(grpc.StatusCode.ABORTED, "RoutingService.UpdateSettings", update)
     chain = {"primaryModel": "py/text", "reason": "FALLBACK_REASON_GENERAL", "fallbackModels": ["node/text"]}
     invoke("RoutingService.SetFallback", {"fallback": chain})
     listed = invoke("RoutingService.ListFallbacks", {"primaryModel": "py/text"})["fallbacks"]
     equal([entry["fallbackModels"] for entry in listed], [["node/text"]])
     invoke("RoutingService.DeleteFallback", {"primaryModel": "py/text", "reason": "FALLBACK_REASON_GENERAL"})
     equal(invoke("RoutingService.ListFallbacks", {"primaryModel": "py/text"}).get("fallbacks", []), [])
+
+
+@case("settings can be sent back as they were read")
+def _():
+    settings = invoke("RoutingService.GetSettings")
+    update = {"settings": settings, "updateMask": "routingStrategy,executionPolicies,retryAfterSeconds,unsupportedParameterStrategy"}
+    sent_back = invoke("RoutingService.UpdateSettings", update)
+    equal({**sent_back, "etag": "", "updateTime": ""}, {**settings, "etag": "", "updateTime": ""})
 
 
 @case("the catalog knows presets and models")
