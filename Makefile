@@ -13,7 +13,7 @@ help: ## List these verbs
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Build the gateway and run it: make run ARGS="--port 8080"
-	@$(CARGO) run --quiet --release --bin unified-gateway -- $(ARGS)
+	@$(CARGO) run --release --bin unified-gateway -- $(ARGS)
 
 build: ## Build the gateway: target/release/unified-gateway
 	@$(CARGO) build --release --bin unified-gateway

@@ -2,7 +2,6 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::domain::page::PageRequest;
@@ -46,19 +45,18 @@ impl TokenError {
 impl Binding {
     /// Binds to a list and its conditions, in a fixed order; `None` is a condition that is not set.
     pub(super) fn new(list: &str, conditions: &[Option<&str>]) -> Self {
-        let mut hasher = Sha256::new();
-        hasher.update(list.as_bytes());
+        let mut bound = list.as_bytes().to_vec();
         for condition in conditions {
             match condition {
                 Some(text) => {
-                    hasher.update([1]);
-                    hasher.update(text.len().to_be_bytes());
-                    hasher.update(text.as_bytes());
+                    bound.push(1);
+                    bound.extend_from_slice(&text.len().to_be_bytes());
+                    bound.extend_from_slice(text.as_bytes());
                 }
-                None => hasher.update([0]),
+                None => bound.push(0),
             }
         }
-        let full: [u8; 32] = hasher.finalize().into();
+        let full = crate::vault::digest([bound.as_slice()]);
         let mut digest = [0; DIGEST_BYTES];
         digest.iter_mut().zip(full).for_each(|(short, long)| *short = long);
         Self(digest)

@@ -119,7 +119,7 @@ pub async fn start(config: Config) -> Outcome<Running> {
             extra_authorities_pem: upstream.extra_authorities.map(|bundle| bundle.pem),
         })?,
         clock: Arc::clone(&clock),
-        dice: Arc::new(roll),
+        dice: Arc::new(SystemEntropy::roll),
         spawn: Arc::new(tasks.clone()),
         stopping: must_stop,
         bounds: Bounds {
@@ -278,11 +278,6 @@ async fn listen(host: std::net::IpAddr, port: u16, variable: &str) -> Outcome<Tc
 
 fn local_address(listener: &TcpListener) -> Outcome<SocketAddr> {
     listener.local_addr().map_err(|error| Fault::new(Kind::Internal).because(error))
-}
-
-/// A number below `below`, evenly distributed.
-fn roll(below: u64) -> u64 {
-    rand::RngExt::random_range(&mut rand::rng(), 0..below.max(1))
 }
 
 fn ms(duration: Duration) -> u64 {

@@ -67,7 +67,7 @@ fn describe(fault: &Fault) -> String {
 
 fn fail(reason: &str) -> ExitCode {
     // With standard error closed there is no one left to tell.
-    _ = writeln!(std::io::stderr(), "The gateway cannot start: {reason}");
+    _ = writeln!(std::io::stderr(), "unified-gateway: {reason}");
     ExitCode::FAILURE
 }
 

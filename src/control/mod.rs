@@ -23,6 +23,9 @@ pub use routing::Routing;
 pub use system::System;
 pub use virtual_key::VirtualKeys;
 
+/// What [`Deployments::resolve`] answers.
+pub use crate::catalog::{ProfileSource, Resolved};
+
 use crate::catalog::Catalog;
 use crate::domain::ids::Revision;
 use crate::store::Stores;

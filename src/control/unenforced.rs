@@ -69,7 +69,8 @@ pub(super) fn settings(before: &RouterSettings, after: &RouterSettings, problems
         problems.add("unsupportedParameterStrategy", REFUSED);
     }
     for (operation, policy) in &after.execution_policies {
-        if !OPERATIONS.contains(operation) && before.execution_policies.get(operation) != Some(policy) {
+        // Sent back as it was read: that changes nothing.
+        if !OPERATIONS.contains(operation) && before.policy(*operation) != *policy {
             problems.add(format!("executionPolicies.{operation}"), REFUSED);
         }
     }

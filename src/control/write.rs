@@ -1,7 +1,6 @@
 //! What every write does besides its own: ids, the audit entry, the way into force.
 
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -92,7 +91,7 @@ pub(super) fn idempotency(options: &CreateOptions, content: &impl Serialize) -> 
     let Some(request_id) = &options.request_id else { return Ok(None) };
     let rendered = serde_json::to_vec(content).map_err(|error| Fault::new(Kind::Internal).because(error))?;
     let rendered = Zeroizing::new(rendered);
-    Ok(Some(Idempotency { request_id: request_id.clone(), fingerprint: Sha256::digest(&rendered).into() }))
+    Ok(Some(Idempotency { request_id: request_id.clone(), fingerprint: crate::vault::digest([rendered.as_slice()]) }))
 }
 
 /// Checks the options of a creation.

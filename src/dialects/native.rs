@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use crate::domain::usage::TokenUsage;
+use crate::canonical::TokenUsage;
 
 /// An error as a provider stated it. Its words never reach a client unread.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -63,8 +63,11 @@ pub trait NativeStream: Send {
     /// Writes what the client gets after the last event of a stream whose semantic end was seen.
     fn write_closing(&mut self, out: &mut BytesMut);
 
-    /// Whether the semantic end was seen.
+    /// Whether the semantic end was seen: nothing but usage can follow.
     fn is_finished(&self) -> bool;
+
+    /// Whether a stream that ends here is a whole answer.
+    fn is_complete(&self) -> bool;
 
     /// Usage seen so far.
     fn usage(&self) -> Option<TokenUsage>;

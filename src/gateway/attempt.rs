@@ -189,7 +189,7 @@ impl OpenStream {
                 Ok(Step::More(Signal::Output | Signal::Finished | Signal::Done)) => {
                     return Ok(Opened::Stream(Box::new(self)));
                 }
-                Ok(Step::End) if self.relay.is_finished() => return Ok(Opened::Stream(Box::new(self))),
+                Ok(Step::End) if self.relay.is_complete() => return Ok(Opened::Stream(Box::new(self))),
                 Ok(Step::End) => return Err(Failure::transient(Repeat::Once, "the stream ended before any output")),
                 Err(error) => return Err(stream_failure(error, provider, target)),
             }

@@ -21,7 +21,6 @@ use super::failure::{Failure, Repeat, worst};
 use super::settle::{Ending, Record};
 use super::stream::{self, Committed};
 use super::{Caller, Gateway, Parts};
-use crate::catalog::ProfileSource;
 use crate::dialects::openai_chat::native::{NativeRequest, read_request};
 use crate::domain::fallback::FallbackReason;
 use crate::domain::names::PublicModel;
@@ -275,7 +274,7 @@ impl Run {
         let resolved = &candidate.target.resolved;
         let profile = resolved.operations.get(&Operation::TextGenerate).map(|operation| &operation.profile);
         let reasons = profile.is_some_and(|profile| profile.reasoning.is_some());
-        let is_unknown = resolved.source == ProfileSource::Preset;
+        let is_unknown = candidate.target.is_unknown_model();
         let effort_ms = match self.request.reasoning_effort() {
             Some("none") => 0,
             Some("minimal" | "low") => 60_000,
@@ -286,7 +285,10 @@ impl Run {
             None if is_unknown => 120_000,
             None => 0,
         };
-        ms(self.policy.first_output_ms.max(effort_ms))
+        // What the operator has set is what holds.
+        let stated = self.policy.first_output_ms;
+        let is_default = stated == ExecutionPolicy::default_for(Operation::TextGenerate).first_output_ms;
+        ms(if is_default { stated.max(effort_ms) } else { stated })
     }
 
     fn verdict(&self, tried: &[Tried]) -> Fault {

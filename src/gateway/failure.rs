@@ -125,8 +125,7 @@ pub fn worst<'a>(failures: &[&'a Failure]) -> Option<&'a Failure> {
 pub fn sanitise(message: &str, target: &Target) -> String {
     let public = target.public_model.as_str();
     let redacted = redact(message);
-    let renamed =
-        if target.upstream_model == public { redacted } else { redacted.replace(&target.upstream_model, public) };
+    let renamed = rename(&redacted, &target.upstream_model, public);
     let own_host = target.credentials.base_url.as_deref().and_then(host_of);
     let words = renamed.split_inclusive(char::is_whitespace).map(|word| {
         let bare = word.trim();
@@ -137,6 +136,23 @@ pub fn sanitise(message: &str, target: &Target) -> String {
         return text.chars().take(MAX_DETAIL_CHARS - 1).chain(std::iter::once('…')).collect();
     }
     text
+}
+
+/// Replaces a name where it stands by itself, not inside another word.
+fn rename(text: &str, from: &str, to: &str) -> String {
+    let mut renamed = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(from).filter(|_| !from.is_empty()) {
+        let (before, found) = rest.split_at(at);
+        let after = found.get(from.len()..).unwrap_or_default();
+        let is_part = |c: char| c.is_alphanumeric();
+        let stands_alone = !before.ends_with(is_part) && !after.starts_with(is_part);
+        renamed.push_str(before);
+        renamed.push_str(if stands_alone { to } else { from });
+        rest = after;
+    }
+    renamed.push_str(rest);
+    renamed
 }
 
 fn host_of(base_url: &str) -> Option<&str> {
@@ -169,6 +185,12 @@ mod tests {
         let failures = [failure(FailureClass::Throttle, Some(9)), failure(FailureClass::Throttle, Some(4))];
         let fault = worst(&failures.each_ref()).unwrap().to_fault(ErrorDetail::Sanitized);
         assert_eq!((fault.kind(), fault.wait()), (Kind::RateLimited, Some(Duration::from_secs(4))));
+    }
+
+    #[test]
+    fn a_model_is_renamed_where_it_stands_by_itself() {
+        assert_eq!(rename("`o3` of foo3, o3-mini: o3", "o3", "pub"), "`pub` of foo3, pub-mini: pub");
+        assert_eq!(rename("nothing", "", "pub"), "nothing");
     }
 
     #[test]

@@ -27,7 +27,10 @@ use tokio::sync::watch;
 pub use admission::Caller;
 pub use dispatch::{Answer, Call};
 
-use crate::routing::{Publisher, Snapshot};
+/// What a request is served by; taken once with [`Gateway::snapshot`].
+pub use crate::routing::Snapshot;
+
+use crate::routing::Publisher;
 use crate::time::Clock;
 use crate::transport::HttpClient;
 use crate::vault::MasterKey;

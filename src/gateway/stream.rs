@@ -125,7 +125,7 @@ impl Committed {
             match step {
                 Step::More(Signal::Done) => return Ok(()),
                 Step::More(Signal::Nothing | Signal::Output | Signal::Finished) => {}
-                Step::End if self.open.relay.is_finished() => return Ok(()),
+                Step::End if self.open.relay.is_complete() => return Ok(()),
                 Step::End => {
                     let fault =
                         Fault::new(Kind::Upstream).say("The provider's stream ended before the answer was complete.");

@@ -1,13 +1,11 @@
 //! Rows to snapshot entries. What does not decrypt or resolve is refused with a reason that names no secret.
 
-use sha2::{Digest, Sha256};
-
 use super::snapshot::{KeyEntry, Target};
 use crate::catalog::Catalog;
 use crate::domain::deployment::Deployment;
 use crate::domain::ids::DeploymentId;
 use crate::domain::virtual_key::VirtualKey;
-use crate::vault::{Keyring, open_credentials};
+use crate::vault::{Keyring, digest, open_credentials};
 
 /// Makes a deployment callable.
 ///
@@ -52,7 +50,7 @@ pub fn entry_from_row(row: &VirtualKey) -> KeyEntry {
 
 /// `dep_` + 12 hex digits of a digest: stable, and says nothing of the id or its time.
 fn opaque_id(id: DeploymentId) -> String {
-    let digest = Sha256::digest(id.as_uuid().as_bytes());
+    let digest = digest([id.as_uuid().as_bytes().as_slice()]);
     let mut text = String::from("dep_");
     for byte in digest.iter().take(6) {
         text.push_str(&format!("{byte:02x}"));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use imbl::{HashMap, OrdMap};
 
-use crate::catalog::Resolved;
+use crate::catalog::{ProfileSource, Resolved};
 use crate::domain::change::ResourceKind;
 use crate::domain::fallback::{FallbackChain, FallbackReason};
 use crate::domain::ids::{DeploymentId, Revision, VirtualKeyId};
@@ -47,6 +47,14 @@ pub struct Target {
     pub created_at: Timestamp,
     /// The revision that last wrote it.
     pub revision: Revision,
+}
+
+impl Target {
+    /// Whether neither the catalog nor the operator says anything of the model.
+    #[must_use]
+    pub fn is_unknown_model(&self) -> bool {
+        self.resolved.source == ProfileSource::Preset
+    }
 }
 
 /// The deployments of one public model.

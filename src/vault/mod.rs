@@ -3,11 +3,13 @@
 //! The only room that knows cryptography. Randomness is passed in, so that everything in here is pure.
 
 mod credentials;
+mod hash;
 mod key;
 mod keyring;
 mod master;
 
 pub use credentials::{open_credentials, seal_credentials};
+pub use hash::digest;
 pub use key::{MintedKey, VIRTUAL_KEY_PREFIX, hash_key, looks_like_virtual_key, mint_key, random_base62};
 pub use keyring::{KeyId, Keyring, Purpose, VaultError};
 pub use master::MasterKey;
@@ -21,6 +23,14 @@ pub trait Entropy: Send + Sync {
 /// The operating system's entropy, through the thread-local generator it seeds.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemEntropy;
+
+impl SystemEntropy {
+    /// A number below `below` (at least 1), evenly distributed.
+    #[must_use]
+    pub fn roll(below: u64) -> u64 {
+        rand::RngExt::random_range(&mut rand::rng(), 0..below.max(1))
+    }
+}
 
 impl Entropy for SystemEntropy {
     fn fill(&self, buffer: &mut [u8]) {

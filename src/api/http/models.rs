@@ -8,8 +8,8 @@ use serde::Serialize;
 use super::{HttpState, credentials, render};
 use crate::api::envelope;
 use crate::fault::{Fault, Kind, Outcome};
-use crate::gateway::Caller;
 use crate::gateway::models::ModelCard;
+use crate::gateway::{Caller, Snapshot};
 
 #[derive(Serialize)]
 struct List {
@@ -73,7 +73,7 @@ pub(super) async fn get(State(state): State<HttpState>, Path(model): Path<String
 }
 
 /// Who looks. A credential that is shown must be right; none is needed where the list is public.
-fn visitor(state: &HttpState, snapshot: &crate::routing::Snapshot, headers: &HeaderMap) -> Outcome<Option<Caller>> {
+fn visitor(state: &HttpState, snapshot: &Snapshot, headers: &HeaderMap) -> Outcome<Option<Caller>> {
     let presented = credentials::presented(headers);
     if presented.is_empty() && state.public_model_list {
         return Ok(None);

@@ -9,9 +9,9 @@ use serde_json::value::RawValue;
 
 use super::fault::read_error_value;
 use super::wire::{REQUEST_FIELDS, Usage, WatchedChoice, WatchedChunk, WatchedDelta};
+use crate::canonical::TokenUsage;
 use crate::dialects::native::{NativeReply, NativeStream, ProviderError, Signal, StreamError};
 use crate::dialects::raw::{RawError, RawObject, json_string};
-use crate::domain::usage::TokenUsage;
 use crate::fault::{Fault, Outcome};
 
 /// A client's request, scanned.
@@ -21,6 +21,7 @@ pub struct NativeRequest {
     model: String,
     is_stream: bool,
     wants_usage: bool,
+    choices: u32,
     reasoning_effort: Option<String>,
 }
 
@@ -50,7 +51,9 @@ pub fn read_request(body: Bytes) -> Outcome<NativeRequest> {
     }
     // Only a hint for deadlines here: the provider judges its value.
     let reasoning_effort = raw.read::<String>("reasoning_effort").ok().flatten();
-    Ok(NativeRequest { raw, model, is_stream, wants_usage, reasoning_effort })
+    // Likewise a hint: how many answers have to end before the stream has.
+    let choices = raw.read::<u32>("n").ok().flatten().unwrap_or(1).max(1);
+    Ok(NativeRequest { raw, model, is_stream, wants_usage, choices, reasoning_effort })
 }
 
 impl NativeRequest {
@@ -206,6 +209,7 @@ fn malformed(error: &RawError) -> &'static str {
 pub struct ChatStream {
     model_json: Bytes,
     wants_usage: bool,
+    choices: u32,
     /// Bit per choice index that was seen, and that has finished.
     seen: u128,
     finished: u128,
@@ -221,6 +225,7 @@ impl ChatStream {
         Self {
             model_json: json_string(&request.model),
             wants_usage: request.wants_usage,
+            choices: request.choices,
             seen: 0,
             finished: 0,
             finish_reason: None,
@@ -279,7 +284,12 @@ impl NativeStream for ChatStream {
             splice.remove("usage");
         }
         out.extend_from_slice(b"data: ");
+        let start = out.len();
         splice.finish().iter().for_each(|piece| out.extend_from_slice(piece));
+        // An event of several `data` lines is joined by line feeds, which are white space in JSON and would end ours.
+        if data.contains(&b'\n') {
+            out.iter_mut().skip(start).filter(|byte| **byte == b'\n').for_each(|byte| *byte = b' ');
+        }
         out.extend_from_slice(b"\n\n");
         Ok(signal)
     }
@@ -289,6 +299,11 @@ impl NativeStream for ChatStream {
     }
 
     fn is_finished(&self) -> bool {
+        // Choices may come one after the other: the first to end is not the end of all.
+        self.is_complete() && self.finished.count_ones() >= self.choices
+    }
+
+    fn is_complete(&self) -> bool {
         self.finished != 0 && self.finished == self.seen
     }
 

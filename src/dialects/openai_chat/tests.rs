@@ -165,6 +165,24 @@ fn tool_calls_reasoning_and_refusals_commit() {
 }
 
 #[test]
+fn an_event_of_several_data_lines_goes_out_as_one_line() {
+    let (_, out) = relay(&mut stream(false), "{\n\"choices\":[{\"index\":0,\n\"delta\":{\"content\":\"a\"}}]}");
+    assert_eq!(out, "data: { \"choices\":[{\"index\":0, \"delta\":{\"content\":\"a\"}}]}\n\n");
+}
+
+#[test]
+fn choices_that_come_one_after_the_other_end_with_the_last() {
+    let two = request(&json!({"model": "pub", "messages": [], "stream": true, "n": 2}));
+    let mut stream = ChatStream::new(&two);
+    relay(&mut stream, r#"{"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":"stop"}]}"#);
+    assert!(!stream.is_finished() && stream.is_complete());
+    relay(&mut stream, r#"{"choices":[{"index":1,"delta":{"content":"b"}}]}"#);
+    assert!(!stream.is_finished() && !stream.is_complete());
+    relay(&mut stream, r#"{"choices":[{"index":1,"delta":{},"finish_reason":"stop"}]}"#);
+    assert!(stream.is_finished());
+}
+
+#[test]
 fn several_choices_end_when_all_have() {
     let mut stream = stream(false);
     relay(&mut stream, r#"{"choices":[{"index":0,"delta":{"content":"a"}},{"index":1,"delta":{"content":"b"}}]}"#);

@@ -5,8 +5,8 @@ use bytes::Bytes;
 use super::wire::{
     AssistantMessage, Choice, Completion, CompletionDetailsOut, FunctionCall, PromptDetailsOut, ToolCall, UsageOut,
 };
+use crate::canonical::TokenUsage;
 use crate::canonical::text::{FinishReason, Reply};
-use crate::domain::usage::TokenUsage;
 use crate::fault::{Fault, Kind, Outcome};
 
 /// Writes a whole answer. `created` is in seconds since the Unix epoch.

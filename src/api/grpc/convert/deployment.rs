@@ -14,7 +14,7 @@ use super::{etag_into_proto, filled};
 use crate::api::grpc::mask::{Fields, Mask};
 use crate::api::grpc::proto;
 use crate::api::problems::{Problems, one_of};
-use crate::catalog::{ProfileSource, Resolved};
+use crate::control::{ProfileSource, Resolved};
 use crate::domain::deployment::{Deployment, DeploymentPatch};
 use crate::domain::names::PublicModel;
 use crate::domain::operation::{Operation, Transport};

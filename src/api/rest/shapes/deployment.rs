@@ -14,7 +14,7 @@ use super::{etag_of, given, stored_json};
 use crate::api::metadata::check_text;
 use crate::api::problems::{Problems, one_of};
 use crate::api::rest::body::{Field, Object};
-use crate::catalog::{ProfileSource, Resolved};
+use crate::control::{ProfileSource, Resolved};
 use crate::domain::deployment::{Deployment, DeploymentPatch};
 use crate::domain::names::PublicModel;
 use crate::domain::operation::{Operation, Transport};
