@@ -214,7 +214,7 @@ impl<'a> Draft<'a> {
             Ok(row) => match target_from_row(&row, self.catalog, self.keyring) {
                 Ok(target) => self.edit.put_deployment(target),
                 Err(reason) => {
-                    self.edit.remove_deployment(row.id);
+                    self.edit.withhold_deployment(row.id, row.spec.public_model.clone());
                     self.quarantine(ResourceKind::Deployment, &row.id.to_string(), &reason);
                 }
             },

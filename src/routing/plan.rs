@@ -43,6 +43,10 @@ pub type Dice<'a> = dyn FnMut(u64) -> u64 + 'a;
 /// a wire shape that can carry it.
 pub fn plan(snapshot: &Snapshot, wants: Wants<'_>, dice: &mut Dice<'_>) -> Outcome<Plan> {
     let Some(pool) = snapshot.find_pool(wants.public_model) else {
+        // Configured, but not understood or not decrypted: the caller is not to blame.
+        if snapshot.is_withheld(wants.public_model) {
+            return Err(Kind::NoDeployments.into());
+        }
         return Err(model_not_found(wants.public_model));
     };
     let enabled: Vec<&Arc<Target>> = pool.enabled().collect();

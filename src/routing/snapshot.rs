@@ -129,6 +129,8 @@ pub struct Snapshot {
     chains: OrdMap<(PublicModel, FallbackReason), Arc<FallbackChain>>,
     settings: Arc<RouterSettings>,
     quarantined: OrdMap<(ResourceKind, String), Arc<str>>,
+    /// Public models of quarantined deployments: they are configured, and cannot be served.
+    withheld: OrdMap<DeploymentId, PublicModel>,
 }
 
 impl Snapshot {
@@ -145,6 +147,7 @@ impl Snapshot {
             chains: OrdMap::new(),
             settings: Arc::new(RouterSettings::default()),
             quarantined: OrdMap::new(),
+            withheld: OrdMap::new(),
         }
     }
 
@@ -164,6 +167,12 @@ impl Snapshot {
     #[must_use]
     pub fn find_pool(&self, public_model: &str) -> Option<&Arc<Pool>> {
         self.pools.get(public_model)
+    }
+
+    /// Whether a public model is configured by a deployment that is left out.
+    #[must_use]
+    pub fn is_withheld(&self, public_model: &str) -> bool {
+        self.withheld.values().any(|withheld| withheld.as_str() == public_model)
     }
 
     /// All pools, by name.
@@ -254,10 +263,17 @@ impl SnapshotEdit {
     /// Takes a deployment out.
     pub fn remove_deployment(&mut self, id: DeploymentId) {
         self.release(ResourceKind::Deployment, &id.to_string());
+        self.draft.withheld.remove(&id);
         let Some(gone) = self.draft.deployments.remove(&id) else { return };
         let mut targets = self.members(&gone.public_model);
         targets.retain(|target| target.id != id);
         self.put_pool(gone.public_model.clone(), targets);
+    }
+
+    /// Takes a deployment out whose row is not usable; its public model stays known.
+    pub fn withhold_deployment(&mut self, id: DeploymentId, public_model: PublicModel) {
+        self.remove_deployment(id);
+        self.draft.withheld.insert(id, public_model);
     }
 
     /// Adds or replaces a key.

@@ -123,3 +123,15 @@ fn what_cannot_be_served_says_why() {
     assert!(plan(&snapshot, wants(&long, CHAT), &mut no_dice).unwrap_err().message().len() < 200);
     assert_eq!(snapshot.find_deployment(id(1)).unwrap().id, id(1));
 }
+
+#[test]
+fn a_model_whose_only_deployment_is_left_out_is_unavailable_and_not_unknown() {
+    let mut edit = snapshot(vec![target(1, "m")]).edit();
+    edit.withhold_deployment(id(1), target(1, "m").public_model);
+    let withheld = edit.finish(Revision(2), START);
+    assert_eq!(kind(plan(&withheld, wants("m", CHAT), &mut no_dice)), Some(Kind::NoDeployments));
+    let mut edit = withheld.edit();
+    edit.remove_deployment(id(1));
+    let gone = edit.finish(Revision(3), START);
+    assert_eq!(kind(plan(&gone, wants("m", CHAT), &mut no_dice)), Some(Kind::ModelNotFound));
+}
