@@ -6,3 +6,7 @@
 mod architecture;
 #[cfg(test)]
 mod source_scan;
+#[cfg(test)]
+mod streams;
+#[cfg(test)]
+mod support;
