@@ -5,8 +5,14 @@
 #[cfg(test)]
 mod architecture;
 #[cfg(test)]
+mod relay;
+#[cfg(test)]
+mod routing;
+#[cfg(test)]
 mod source_scan;
 #[cfg(test)]
 mod streams;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod world;

@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::support::client::{Answer, events, in_time, raw, without_chunks};
-use crate::support::gateway::{CHAT, TEXT, World, streamed};
+use crate::support::Answer;
+use crate::support::wait::soon;
+use crate::world::{CHAT, TEXT, World, events, raw, streamed, without_chunks};
 
 fn parse(events: &[String]) -> Vec<Value> {
     events.iter().map(|data| serde_json::from_str(data).unwrap_or_else(|error| panic!("{error}: {data}"))).collect()
@@ -80,11 +81,11 @@ async fn an_error_in_the_middle_is_told_and_no_done_follows() {
 #[tokio::test]
 async fn a_silence_in_the_middle_times_out_and_is_told() {
     let world = World::of(&["stub-stall-mid"]).await;
-    world.gateway.put_settings(&json!({"executionPolicies": {"text.generate": {"idleMs": 500}}})).await;
+    world.set_policy(&json!({"idleMs": 500})).await;
     let (chunks, error) = broken_off(&world.stream("my/stall-mid").await).await;
     assert_eq!(text_of(&chunks), "Grüße aus");
     assert_eq!(error["code"], "timeout");
-    in_time(world.stub.hang_ups_reach(1)).await;
+    soon("the provider to notice", world.stub.hang_ups_reach(1)).await;
 }
 
 #[tokio::test]
@@ -116,7 +117,7 @@ async fn data_over_several_lines_with_other_line_ends_is_a_valid_event_again() {
 #[tokio::test]
 async fn an_error_before_any_output_has_its_true_status() {
     let world = World::of(&["stub-stream-error-first", "stub-400", "stub-503"]).await;
-    world.gateway.once().await;
+    world.once().await;
     world.stream("my/stream-error-first").await.assert_error(502, "server_error", Some("upstream_error"), None);
     world.stream("my/503").await.assert_error(502, "server_error", Some("upstream_error"), None);
     world.stream("my/400").await.assert_error(400, "invalid_request_error", None, Some("temperature"));
@@ -130,7 +131,7 @@ async fn a_client_that_leaves_takes_the_providers_work_with_it() {
     assert!(open.next().await.is_some());
     assert_eq!(world.stub.hang_ups(), 0);
     drop(open);
-    in_time(world.stub.hang_ups_reach(1)).await;
+    soon("the provider to notice", world.stub.hang_ups_reach(1)).await;
     assert!(world.stub.requests()[0].hung_up);
 }
 
@@ -140,9 +141,9 @@ async fn a_client_that_leaves_before_the_first_output_takes_the_providers_work_w
     let request = streamed("my/stall-headers");
     tokio::select! {
         _ = world.open(&request) => panic!("the provider never answers"),
-        () = in_time(world.stub.requests_reach(1)) => {}
+        () = soon("the provider to notice", world.stub.requests_reach(1)) => {}
     }
-    in_time(world.stub.hang_ups_reach(1)).await;
+    soon("the provider to notice", world.stub.hang_ups_reach(1)).await;
 }
 
 #[tokio::test]
@@ -154,7 +155,7 @@ async fn a_slow_reader_gets_every_byte() {
         world.key,
         body.len()
     );
-    let answer = raw(world.gateway.running.http_address, request.as_bytes(), 512).await;
+    let answer = raw(world.address, request.as_bytes(), 512).await;
     assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\n"));
     let mut events = events(without_chunks(&answer)).await;
     assert_eq!(events.pop().as_deref(), Some("[DONE]"));
