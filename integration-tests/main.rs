@@ -3,7 +3,11 @@
 //! Every module is declared as test code, which it is: helpers in it may then unwrap, as tests may.
 
 #[cfg(test)]
+mod access;
+#[cfg(test)]
 mod architecture;
+#[cfg(test)]
+mod input;
 #[cfg(test)]
 mod relay;
 #[cfg(test)]
