@@ -3,6 +3,20 @@
 //! Every module is declared as test code, which it is: helpers in it may then unwrap, as tests may.
 
 #[cfg(test)]
+mod access;
+#[cfg(test)]
 mod architecture;
 #[cfg(test)]
+mod input;
+#[cfg(test)]
+mod relay;
+#[cfg(test)]
+mod routing;
+#[cfg(test)]
 mod source_scan;
+#[cfg(test)]
+mod streams;
+#[cfg(test)]
+mod support;
+#[cfg(test)]
+mod world;

@@ -49,7 +49,7 @@ const ERRORS: [ErrorRow; 15] = [
 type Row = (&'static str, fn(&Call<'_>) -> Behaviour);
 
 #[rustfmt::skip]
-const ROWS: [Row; 31] = [
+const ROWS: [Row; 42] = [
     // Good answers.
     ("stub-text", |call| call.answer(TEXT).into()),
     ("stub-tools", |call| call.answer(if follows_a_tool(call) { TEXT } else { TOOLS }).into()),
@@ -66,6 +66,11 @@ const ROWS: [Row; 31] = [
     ("stub-gzip", |call| gzipped(call).into()),
     ("stub-slow", |call| slow(call).into()),
     ("stub-bulk", |call| bulk(call).into()),
+    ("stub-flood", |call| flood(call).into()),
+    ("stub-late", |call| late(call.answer(TEXT)).into()),
+    ("stub-late-error", |call| late(failing_at_once(call)).into()),
+    ("stub-long-pings", |call| long_pings(call).into()),
+    ("stub-one-piece", |call| in_one_piece(call.answer(TEXT)).into()),
     ("stub-pings", |call| rewritten(call, pinged).into()),
     ("stub-crlf", |call| rewritten(call, carriage_returned).into()),
     ("stub-split", |call| call.answer(TEXT).portioned(1).into()),
@@ -79,6 +84,12 @@ const ROWS: [Row; 31] = [
     ("stub-stream-error-mid", |call| failing_midway(call).into()),
     ("stub-eof-no-terminal", |call| call.begun([]).into()),
     ("stub-finish-no-done", |call| without_done(call).into()),
+    ("stub-finish-stall", |call| without_done(call).then(Step::Stall).into()),
+    ("stub-finish-then-error", |call| finished_then_failing(call).into()),
+    ("stub-done-no-finish", |call| done_without_finish(call).into()),
+    ("stub-done-only", |_| Script::events(["data: [DONE]\n\n"]).into()),
+    ("stub-tell-tale", |call| tell_tale(call).into()),
+    ("stub-stall-json", |call| call.begun([Step::Stall]).into()),
     // Broken connections.
     ("stub-reset-mid", |call| call.begun([Step::Reset]).into()),
     ("stub-reset-before", |_| Behaviour::HangUp),
@@ -202,6 +213,48 @@ fn bulk(call: &Call<'_>) -> Script {
         .then(Step::Send("data: [DONE]\n\n".into()))
 }
 
+/// 64 KiB in each of 512 frames.
+fn flood(call: &Call<'_>) -> Script {
+    if !call.stream {
+        return call.answer(TEXT);
+    }
+    let filled = |_| {
+        let filler = std::str::from_utf8(&FILLER[..64 << 10]).unwrap_or_default();
+        chat::delta(&json!({ "content": filler }), &Value::Null).into()
+    };
+    Script::events(Vec::<String>::new())
+        .then(Step::Many(0..512, filled))
+        .then(Step::Send(chat::delta(&json!({}), &json!("stop")).into()))
+        .then(Step::Send("data: [DONE]\n\n".into()))
+}
+
+/// The same answer after a time in which nothing at all is sent but the head.
+fn late(mut script: Script) -> Script {
+    script.steps.push_front(Step::Wait(PAUSE * 6));
+    script
+}
+
+/// Two words, then comments alone for a while, then the rest.
+fn long_pings(call: &Call<'_>) -> Script {
+    if !call.stream {
+        return call.answer(TEXT);
+    }
+    let mut frames = call.frames(TEXT);
+    let rest = frames.split_off(3);
+    let mut script = Script::events(frames);
+    for _ in 0..20 {
+        script = script.then(Step::Wait(PAUSE / 2)).then(Step::Send(": ping\n\n".into()));
+    }
+    rest.into_iter().fold(script, |script, frame| script.then(Step::Send(frame.into())))
+}
+
+/// All of it in one write.
+fn in_one_piece(mut script: Script) -> Script {
+    let all: Vec<u8> = script.sent().flatten().copied().collect();
+    script.steps = [Step::Send(all.into())].into();
+    script
+}
+
 /// The text stream with every frame written differently.
 fn rewritten(call: &Call<'_>, rewrite: fn(usize, &str) -> String) -> Script {
     if !call.stream {
@@ -264,6 +317,29 @@ fn failing_at_once(call: &Call<'_>) -> Script {
 fn failing_midway(call: &Call<'_>) -> Script {
     let event = format!("data: {}\n\n", midway_error());
     if call.stream { call.begun([Step::Send(event.into())]) } else { failing_at_once(call) }
+}
+
+/// A whole answer, and an error in the same write.
+fn finished_then_failing(call: &Call<'_>) -> Script {
+    let script = without_done(call);
+    let error = Step::Send(format!("data: {}\n\n", midway_error()).into());
+    if call.stream { in_one_piece(script.then(error)) } else { script }
+}
+
+/// Text and the protocol's last event without a reason why it ended; all in one write.
+fn done_without_finish(call: &Call<'_>) -> Script {
+    let script = call.answer(TEXT);
+    if !call.stream {
+        return script;
+    }
+    in_one_piece(script.cut(3).then(Step::Send("data: [DONE]\n\n".into())))
+}
+
+/// A refusal that repeats the secrets it was sent.
+fn tell_tale(call: &Call<'_>) -> Script {
+    let sent = |name: &str| call.received.header(name).unwrap_or_default();
+    let message = format!("Who sends '{}' and {}, must not ask for this.", sent("authorization"), sent("x-stub-secret"));
+    Script::json(400, chat::error_body(&message, INVALID, None, Some("invalid_value")))
 }
 
 fn without_done(call: &Call<'_>) -> Script {

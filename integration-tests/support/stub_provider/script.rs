@@ -8,7 +8,7 @@ use std::io;
 use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::Sleep;
@@ -127,16 +127,23 @@ pub(super) struct Player {
     /// Set after each `Send`, so that its bytes are flushed before the next step.
     flush: bool,
     reset: Arc<AtomicBool>,
+    sent_bytes: Arc<AtomicUsize>,
     witness: Witness,
 }
 
 impl Player {
-    /// `reset` tells the socket to end with a TCP reset instead of a regular close.
-    pub(super) fn new(steps: VecDeque<Step>, reset: Arc<AtomicBool>, mut witness: Witness) -> Self {
+    /// `reset` tells the socket to end with a TCP reset instead of a regular close; `sent_bytes` counts what is handed
+    /// to it.
+    pub(super) fn new(
+        steps: VecDeque<Step>,
+        reset: Arc<AtomicBool>,
+        sent_bytes: Arc<AtomicUsize>,
+        mut witness: Witness,
+    ) -> Self {
         if steps.is_empty() {
             witness.dismiss();
         }
-        Self { steps, wait: None, flush: false, reset, witness }
+        Self { steps, wait: None, flush: false, reset, sent_bytes, witness }
     }
 
     fn only(&self) -> Option<&Bytes> {
@@ -150,6 +157,7 @@ impl Player {
         if self.steps.is_empty() {
             self.witness.dismiss();
         }
+        self.sent_bytes.fetch_add(bytes.len(), Ordering::Relaxed);
         Poll::Ready(Some(Ok(Frame::data(bytes))))
     }
 }

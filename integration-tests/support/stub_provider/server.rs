@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -111,6 +111,11 @@ impl StubProvider {
         *self.log.hang_ups.borrow()
     }
 
+    /// Bytes of bodies handed to the sockets so far.
+    pub(crate) fn sent_bytes(&self) -> usize {
+        self.log.sent_bytes.load(Ordering::Relaxed)
+    }
+
     /// Waits until so many callers have gone early.
     pub(crate) async fn hang_ups_reach(&self, count: usize) {
         let mut hang_ups = self.log.hang_ups.subscribe();
@@ -143,6 +148,7 @@ struct Log {
     serial: Mutex<Vec<String>>,
     arrived: watch::Sender<usize>,
     hang_ups: watch::Sender<usize>,
+    sent_bytes: Arc<AtomicUsize>,
 }
 
 impl Log {
@@ -212,10 +218,12 @@ async fn answer(
     if request.uri().path() == "/__requests" {
         let kept = if request.method() == Method::DELETE { log.take() } else { log.all() };
         let listing: Vec<_> = kept.iter().map(Received::describe).collect();
-        return respond(Script::json(200, json!({ "requests": listing }).to_string()), reset, Witness::new(|| {}));
+        let script = Script::json(200, json!({ "requests": listing }).to_string());
+        return respond(script, reset, Arc::default(), Witness::new(|| {}));
     }
     let received = receive(request).await?;
     let (id, nth) = log.add(received.clone());
+    let sent_bytes = Arc::clone(&log.sent_bytes);
     let mut witness = Witness::new(move || log.hung_up(id));
     let behaviour = match (received.method.as_str(), received.path.split('?').next().unwrap_or_default()) {
         ("POST", "/v1/chat/completions") => behaviour::choose(&Call::read(&received, nth)),
@@ -223,7 +231,7 @@ async fn answer(
         (method, path) => Behaviour::Answer(chat::unknown_url(method, path)),
     };
     match behaviour {
-        Behaviour::Answer(script) => respond(script, reset, witness),
+        Behaviour::Answer(script) => respond(script, reset, sent_bytes, witness),
         Behaviour::HangUp => {
             witness.dismiss();
             Err(io::ErrorKind::ConnectionAborted.into())
@@ -261,13 +269,18 @@ async fn receive(request: Request<Incoming>) -> io::Result<Received> {
     })
 }
 
-fn respond(script: Script, reset: Arc<AtomicBool>, witness: Witness) -> Result<Response<Player>, io::Error> {
+fn respond(
+    script: Script,
+    reset: Arc<AtomicBool>,
+    sent_bytes: Arc<AtomicUsize>,
+    witness: Witness,
+) -> Result<Response<Player>, io::Error> {
     let Script { status, headers, steps } = script;
     let mut response = Response::builder().status(status);
     for (name, value) in headers {
         response = response.header(name, value);
     }
-    response.body(Player::new(VecDeque::from_iter(steps), reset, witness)).map_err(io::Error::other)
+    response.body(Player::new(VecDeque::from_iter(steps), reset, sent_bytes, witness)).map_err(io::Error::other)
 }
 
 /// A TCP stream that can end with a reset instead of a regular close.
