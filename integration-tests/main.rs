@@ -9,6 +9,8 @@ mod architecture;
 #[cfg(test)]
 mod input;
 #[cfg(test)]
+mod lifecycle;
+#[cfg(test)]
 mod relay;
 #[cfg(test)]
 mod routing;

@@ -338,7 +338,8 @@ fn done_without_finish(call: &Call<'_>) -> Script {
 /// A refusal that repeats the secrets it was sent.
 fn tell_tale(call: &Call<'_>) -> Script {
     let sent = |name: &str| call.received.header(name).unwrap_or_default();
-    let message = format!("Who sends '{}' and {}, must not ask for this.", sent("authorization"), sent("x-stub-secret"));
+    let message =
+        format!("Who sends '{}' and {}, must not ask for this.", sent("authorization"), sent("x-stub-secret"));
     Script::json(400, chat::error_body(&message, INVALID, None, Some("invalid_value")))
 }
 

@@ -62,6 +62,7 @@ async fn what_arrives_is_kept_until_it_is_taken() {
     assert!(stub.requests().is_empty());
     assert_eq!(stub.hang_ups(), 0);
     assert!(stub.base_url().ends_with("/v1"));
+    assert!(stub.sent_bytes() > 0);
 }
 
 #[tokio::test]
