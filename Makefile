@@ -21,7 +21,7 @@ build: ## Build the gateway: target/release/unified-gateway
 check: ## Formatting, lints, documentation, the house rules, dependencies
 	@$(CARGO) fmt --check
 	@$(CARGO) clippy --all-targets -- -D warnings
-	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps
+	@RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" $(CARGO) doc --no-deps --document-private-items
 	@$(CARGO) test --test integration -- architecture
 	@if $(CARGO) deny --version >/dev/null 2>&1; then \
 		$(CARGO) deny check; \

@@ -4,7 +4,7 @@
 //!   path and not a copy of the table.
 //! - [`build`]: rows to snapshot entries; a row that does not validate or decrypt is quarantined, never an outage.
 //! - [`publish`]: swaps the snapshot in and tells those who wait for a revision.
-//! - [`plan`]: public model to ordered candidates. Pure: the snapshot and the dice are passed in.
+//! - [`mod@plan`]: public model to ordered candidates. Pure: the snapshot and the dice are passed in.
 //!
 //! Deliberately not here: how a candidate is called (`gateway`, `providers`), and where rows come from (`control`).
 
