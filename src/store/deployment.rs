@@ -8,6 +8,9 @@ use crate::domain::ids::{DeploymentId, Revision};
 use crate::domain::page::{Page, PageRequest};
 use crate::fault::Outcome;
 
+/// Most envelopes that one call answers.
+pub const MAX_ENVELOPES: u32 = 1000;
+
 /// Deployments, durable.
 #[async_trait]
 pub trait DeploymentStore: Send + Sync {
@@ -52,4 +55,17 @@ pub trait DeploymentStore: Send + Sync {
     /// # Errors
     /// `Unavailable`. A row that cannot be understood is an item, not an error.
     async fn load(&self, ids: Option<&[DeploymentId]>) -> Outcome<Loaded<Deployment>>;
+
+    /// Ids and envelopes of the credentials, in order of the ids, of those after `after`: at most `limit` (1..=[`MAX_ENVELOPES`]).
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is.
+    async fn envelopes(&self, after: Option<DeploymentId>, limit: u32) -> Outcome<Vec<(DeploymentId, Vec<u8>)>>;
+
+    /// Replaces the envelope of one row if it is still `from`; says whether it was. What is inside stays the same, so
+    /// this is no change of the configuration: no revision, no log entry, no new etag.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is.
+    async fn reseal(&self, id: DeploymentId, from: &[u8], to: &[u8]) -> Outcome<bool>;
 }

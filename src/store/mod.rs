@@ -7,9 +7,11 @@
 //! Constraints live in the schema; what they refuse comes back as a [`Fault`](crate::fault::Fault) of the right kind, never as SQL.
 
 pub mod audit;
+pub mod batch;
 pub mod change;
 pub mod deployment;
 pub mod fallback;
+pub mod replica;
 pub mod settings;
 pub mod virtual_key;
 pub mod write;
@@ -22,9 +24,11 @@ mod conformance;
 use std::sync::Arc;
 
 pub use audit::AuditStore;
+pub use batch::BatchStore;
 pub use change::ChangeStore;
 pub use deployment::DeploymentStore;
 pub use fallback::FallbackStore;
+pub use replica::ReplicaStore;
 pub use settings::SettingsStore;
 pub use virtual_key::VirtualKeyStore;
 pub use write::{BadRow, Created, Idempotency, Loaded, Write};
@@ -44,6 +48,10 @@ pub struct Stores {
     pub changes: Arc<dyn ChangeStore>,
     /// Audit trail.
     pub audit: Arc<dyn AuditStore>,
+    /// Several writes as one.
+    pub batches: Arc<dyn BatchStore>,
+    /// Heartbeats.
+    pub replicas: Arc<dyn ReplicaStore>,
 }
 
 impl std::fmt::Debug for Stores {

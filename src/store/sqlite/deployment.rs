@@ -17,6 +17,7 @@ use crate::domain::ids::{DeploymentId, Revision};
 use crate::domain::page::{Page, PageRequest};
 use crate::domain::secret::SealedCredentials;
 use crate::fault::{Fault, Kind, Outcome};
+use crate::store::deployment::MAX_ENVELOPES;
 use crate::store::{BadRow, Created, DeploymentStore, Loaded, Write};
 
 const NOUN: &str = "deployment";
@@ -158,6 +159,32 @@ impl DeploymentStore for SqliteStore {
             loaded.extend(rows.iter().map(read));
         }
         Ok(loaded)
+    }
+
+    async fn envelopes(&self, after: Option<DeploymentId>, limit: u32) -> Outcome<Vec<(DeploymentId, Vec<u8>)>> {
+        let rows = sqlx::query("SELECT id, credentials FROM deployments WHERE id > ?1 ORDER BY id LIMIT ?2")
+            .bind(after.map(key).unwrap_or_default())
+            .bind(limit.clamp(1, MAX_ENVELOPES))
+            .fetch_all(&self.readers)
+            .await
+            .map_err(fault)?;
+        rows.iter()
+            .map(|row| {
+                let id = Fields(row).uuid("id").map_err(|reason| Fault::new(Kind::Internal).because(reason))?;
+                Ok((DeploymentId::from_uuid(id), row.try_get("credentials").map_err(fault)?))
+            })
+            .collect()
+    }
+
+    async fn reseal(&self, id: DeploymentId, from: &[u8], to: &[u8]) -> Outcome<bool> {
+        let done = sqlx::query("UPDATE deployments SET credentials = ?3 WHERE id = ?1 AND credentials = ?2")
+            .bind(key(id))
+            .bind(from)
+            .bind(to)
+            .execute(&self.writer)
+            .await
+            .map_err(fault)?;
+        Ok(done.rows_affected() > 0)
     }
 }
 

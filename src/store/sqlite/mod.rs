@@ -8,12 +8,14 @@
 //! fault for single reads. Replacing and deleting look only at a row's key and revision, so both cure a bad row.
 
 mod audit;
+mod batch;
 mod change;
 mod deployment;
 mod errors;
 mod fallback;
 mod lock;
 mod open;
+mod replica;
 mod rows;
 mod settings;
 #[cfg(test)]
@@ -38,6 +40,7 @@ pub struct SqliteStore {
     readers: SqlitePool,
     /// The change log keeps the entries of so many revisions.
     log_revisions: i64,
+    heartbeats: replica::Heartbeats,
 }
 
 impl SqliteStore {
@@ -51,7 +54,9 @@ impl SqliteStore {
             fallbacks: store.clone(),
             settings: store.clone(),
             changes: store.clone(),
-            audit: store,
+            audit: store.clone(),
+            batches: store.clone(),
+            replicas: store,
         }
     }
 

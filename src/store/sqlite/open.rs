@@ -1,6 +1,7 @@
 //! Opens the database and brings its schema up to date.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::SqlSafeStr;
@@ -10,6 +11,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use super::SqliteStore;
 use super::errors::{fault, migration_fault};
 use crate::fault::{Fault, Kind, Outcome};
+use crate::store::write::LOG_REVISIONS;
 
 /// How long a call waits for a connection or a lock before it answers `Unavailable`.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -38,7 +40,7 @@ pub async fn open(path: &Path) -> Outcome<SqliteStore> {
     })?;
     migrate(&writer).await?;
     let readers = pool_options(READERS).connect_lazy_with(options.pragma("query_only", "ON"));
-    Ok(SqliteStore { writer, readers, log_revisions: crate::store::write::LOG_REVISIONS })
+    Ok(SqliteStore { writer, readers, log_revisions: LOG_REVISIONS, heartbeats: Arc::default() })
 }
 
 /// A fresh, migrated database in memory. It is gone when the store and its clones are.
@@ -54,7 +56,7 @@ pub async fn open_in_memory() -> Outcome<SqliteStore> {
         .await
         .map_err(fault)?;
     migrate(&only).await?;
-    Ok(SqliteStore { writer: only.clone(), readers: only, log_revisions: crate::store::write::LOG_REVISIONS })
+    Ok(SqliteStore { writer: only.clone(), readers: only, log_revisions: LOG_REVISIONS, heartbeats: Arc::default() })
 }
 
 fn base_options() -> SqliteConnectOptions {
