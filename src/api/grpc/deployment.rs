@@ -73,6 +73,14 @@ impl proto::deployment_service_server::DeploymentService for Face {
         answer.map(Response::new).map_err(|fault| refuse(&fault, &called, None))
     }
 
+    async fn test_deployment(
+        &self,
+        request: Request<proto::TestDeploymentRequest>,
+    ) -> Result<Response<proto::TestDeploymentResponse>, Status> {
+        Called::of(&request)?;
+        Err(Status::unimplemented(""))
+    }
+
     async fn resolve_deployment(
         &self,
         request: Request<proto::ResolveDeploymentRequest>,

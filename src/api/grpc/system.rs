@@ -35,4 +35,36 @@ impl proto::system_service_server::SystemService for Face {
         let statuses = WatchStream::new(system.watch()).map(move |_| Ok(snapshot_into_proto(system.snapshot())));
         Ok(Response::new(Box::pin(statuses)))
     }
+
+    async fn list_replicas(
+        &self,
+        request: Request<proto::ListReplicasRequest>,
+    ) -> Result<Response<proto::ListReplicasResponse>, Status> {
+        Called::of(&request)?;
+        Err(Status::unimplemented(""))
+    }
+
+    async fn wait_for_revision(
+        &self,
+        request: Request<proto::WaitForRevisionRequest>,
+    ) -> Result<Response<proto::WaitForRevisionResponse>, Status> {
+        Called::of(&request)?;
+        Err(Status::unimplemented(""))
+    }
+
+    async fn export_config(
+        &self,
+        request: Request<proto::ExportConfigRequest>,
+    ) -> Result<Response<proto::ExportConfigResponse>, Status> {
+        Called::of(&request)?;
+        Err(Status::unimplemented(""))
+    }
+
+    async fn apply_config(
+        &self,
+        request: Request<proto::ApplyConfigRequest>,
+    ) -> Result<Response<proto::ApplyConfigResponse>, Status> {
+        Called::of(&request)?;
+        Err(Status::unimplemented(""))
+    }
 }
