@@ -7,7 +7,7 @@ CARGO ?= cargo
 # Arguments of the gateway: make run ARGS="--port 8080"
 ARGS ?=
 
-.PHONY: help run build check test e2e figures clean
+.PHONY: help run build check test services e2e figures clean
 
 help: ## List these verbs
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,12 +29,15 @@ check: ## Formatting, lints, documentation, the house rules, dependencies
 		echo "skipped: dependency check (cargo-deny is missing: cargo install --locked cargo-deny)"; \
 	fi
 
-test: ## Every test; needs nothing that it does not start itself
+test: ## Every test on every backend; starts its own PostgreSQL and Redis, or uses DATABASE_URL and REDIS_URL
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
-		$(CARGO) nextest run --all-targets; \
+		integration-tests/services.sh $(CARGO) nextest run --all-targets; \
 	else \
-		$(CARGO) test --all-targets; \
+		integration-tests/services.sh $(CARGO) test --all-targets; \
 	fi
+
+services: ## A private PostgreSQL and Redis to try things with, until Ctrl-C
+	@integration-tests/services.sh --production
 
 e2e: ## Official client libraries and tools against a running gateway
 	@integration-tests/e2e/run.sh

@@ -26,6 +26,7 @@ pub mod dialects;
 pub mod domain;
 pub mod fault;
 pub mod gateway;
+pub mod ledger;
 pub mod providers;
 pub mod routing;
 pub mod store;

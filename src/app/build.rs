@@ -9,9 +9,12 @@ use axum::Router;
 use axum::middleware::from_fn;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use tonic_health::server::HealthReporter;
 
+use super::follow::Follower;
 use super::serve::{GrpcListener, HttpListener};
+use super::storage::{Secrets, Storage};
 use super::tasks::Tasks;
 use crate::api::admin_auth::AdminAuth;
 use crate::api::grpc::{self, GrpcState};
@@ -21,29 +24,28 @@ use crate::api::http::{self, HttpState};
 use crate::api::ops::health::{self, HealthState, Readiness, SnapshotView};
 use crate::api::rest::{self, RestState};
 use crate::catalog::Catalog;
-use crate::config::secrets::{EmbeddedSecrets, GivenSecrets, load_or_create};
+use crate::config::store::Strictness;
 use crate::config::{Config, upstream};
+use crate::control::replicas::Identity;
 use crate::control::system::Mode;
-use crate::control::{Control, CreateOptions, Parts as ControlParts, Propagation};
+use crate::control::{Control, CreateOptions, Parts as ControlParts, Propagation, Replicas};
 use crate::domain::audit::Caller;
 use crate::domain::deployment::{DeploymentDraft, DeploymentSpec};
 use crate::domain::ids::Revision;
 use crate::domain::names::PublicModel;
+use crate::domain::replica::ReplicaId;
 use crate::domain::secret::{Credentials, ExposeSecret};
 use crate::fault::{Fault, Kind, Outcome};
 use crate::gateway::{Bounds, ErrorDetail, Gateway, Parts as GatewayParts};
+use crate::ledger::redis::RedisLink;
 use crate::providers;
 use crate::routing::{Publisher, Snapshot};
-use crate::store::sqlite::{self, DataDirLock, SqliteStore};
 use crate::time::{Clock, SystemClock};
 use crate::transport::{ClientSettings, HttpClient};
-use crate::vault::{MasterKey, SystemEntropy};
+use crate::vault::{Entropy, MasterKey, SystemEntropy};
 
-/// The database's file in `DATA_DIR`.
-const DATABASE_FILE: &str = "gateway.db";
 /// The public model that answers out of the box.
 pub(super) const FIRST_MODEL: &str = "echo";
-const KEEP_UP_EVERY: Duration = Duration::from_secs(1);
 const MAX_REPLY_BYTES: usize = 64 * 1024 * 1024;
 const MAX_ERROR_BYTES: usize = 256 * 1024;
 const MAX_FRAME_BYTES: usize = 16 * 1024 * 1024;
@@ -58,6 +60,8 @@ pub struct Running {
     pub master_key_path: Option<PathBuf>,
     /// The master key, if this start made it.
     pub new_master_key: Option<crate::domain::secret::SecretString>,
+    /// How it is set up.
+    pub mode: Mode,
     /// Whether the admin REST paths are served.
     pub has_admin_http: bool,
     /// How long the start took.
@@ -69,8 +73,10 @@ pub struct Running {
     pub(super) drain_delay: Duration,
     pub(super) shutdown_timeout: Duration,
     pub(super) grpc_health: HealthReporter,
-    pub(super) store: SqliteStore,
-    _data_dir: DataDirLock,
+    pub(super) replicas: Arc<Replicas>,
+    /// Ends what lives until the store is closed.
+    pub(super) last_breath: CancellationToken,
+    pub(super) storage: Arc<Storage>,
 }
 
 impl std::fmt::Debug for Running {
@@ -79,7 +85,8 @@ impl std::fmt::Debug for Running {
     }
 }
 
-/// Starts a gateway: store, snapshot, faces, listeners. It takes traffic when this returns.
+/// Starts a gateway: store, snapshot, faces, listeners. In embedded mode it takes traffic when this returns; in
+/// production mode as soon as its databases have given it a configuration, which `GET /health/ready` tells.
 ///
 /// # Errors
 /// What keeps it from starting, in words for the operator.
@@ -90,24 +97,31 @@ pub async fn start(config: Config) -> Outcome<Running> {
         tracing::warn!("{warning}");
     }
     let Config { server, security, store: store_settings, limits, upstream, .. } = config;
-    let data_dir = sqlite::lock_data_dir(&store_settings.data_dir)?;
-    let database = store_settings.data_dir.join(DATABASE_FILE);
-    let given = GivenSecrets { master_key: security.master_key, keyring: security.keyring };
-    let secrets = load_or_create(&store_settings.data_dir, given, database.exists(), &SystemEntropy)?;
-    for warning in &secrets.warnings {
-        tracing::warn!("{warning}");
-    }
+    let is_strict = store_settings.readiness == Strictness::Strict;
+    let redis = store_settings.databases.as_ref().and_then(|databases| databases.redis.as_ref());
+    let redis = redis.map(RedisLink::new).transpose()?;
+    let (storage, secrets) = Storage::open(store_settings, security).await?;
+    let storage = Arc::new(storage);
     let http_listener = listen(server.host, server.port, "PORT").await?;
     let grpc_listener = listen(server.host, server.grpc_port, "GRPC_PORT").await?;
-    let store = sqlite::open(&database).await?;
 
     let tasks = Tasks::default();
     let (stopping, must_stop) = watch::channel(false);
     let (accepting, must_close) = watch::channel(true);
-    let (readiness, readiness_view) = watch::channel(Readiness { is_loaded: false, is_draining: false });
-    let EmbeddedSecrets { master_key, master_key_is_new, master_key_path, keyring, .. } = secrets;
-    let core = Core::build(&store, keyring, &clock).await?;
-    readiness.send_replace(Readiness { is_loaded: true, is_draining: false });
+    let is_shared = storage.mode() == Mode::Clustered;
+    let (readiness, readiness_view) = watch::channel(Readiness {
+        postgres: is_shared.then_some(false),
+        redis: redis.as_ref().map(|_| false),
+        is_strict,
+        ..Readiness::default()
+    });
+    let Secrets { master_key, is_new, path: master_key_path, keyring } = secrets;
+    let core = Core::build(&storage, keyring, &clock)?;
+    if !is_shared {
+        // A file of one's own is there or it is not: what is wrong with it stops the start.
+        core.propagation.load().await?;
+        core.furnish().await?;
+    }
 
     let master = MasterKey::new(master_key.expose_secret());
     let auth = Arc::new(AdminAuth::new(master.clone(), Arc::clone(&clock)));
@@ -143,7 +157,7 @@ pub async fn start(config: Config) -> Outcome<Running> {
     let grpc_state =
         GrpcState { control: core.control.clone(), auth, clock: Arc::clone(&clock), entropy: Arc::new(SystemEntropy) };
     let (services, grpc_health) = grpc::services(grpc_state)?;
-    grpc::set_health(&grpc_health, true).await;
+    grpc::set_health(&grpc_health, false).await;
 
     let http_address = local_address(&http_listener)?;
     let grpc_address = local_address(&grpc_listener)?;
@@ -160,14 +174,39 @@ pub async fn start(config: Config) -> Outcome<Running> {
     let grpc =
         GrpcListener { listener: grpc_listener, services, accepting: must_close, stopping: stopping.subscribe() };
     tasks.start(grpc.serve());
-    tasks.start(keep_up(core.propagation, accepting.subscribe()));
+    let last_breath = CancellationToken::new();
+    let redis = redis.map(|link| {
+        let (is_up, seen) = watch::channel(false);
+        let stop = last_breath.clone();
+        tasks.start(async move {
+            _ = stop.run_until_cancelled(link.watch(is_up)).await;
+        });
+        seen
+    });
+    let follower = Follower {
+        session: storage.listen(&tasks, last_breath.clone()),
+        storage: Arc::clone(&storage),
+        propagation: core.propagation,
+        replicas: Arc::clone(&core.control.replicas),
+        redis,
+        readiness: readiness.clone(),
+        grpc_health: grpc_health.clone(),
+        accepting: accepting.subscribe(),
+    };
+    let mut loaded = readiness.subscribe();
+    tasks.start(follower.run());
+    if !is_shared {
+        // The first report is made at once; nothing of it can fail.
+        _ = loaded.wait_for(|readiness| readiness.is_loaded).await;
+    }
     let started_in = clock.instant().saturating_duration_since(began);
     tracing::info!(%http_address, %grpc_address, ready_ms = ms(started_in), "the gateway serves");
     Ok(Running {
         http_address,
         grpc_address,
-        new_master_key: master_key_is_new.then_some(master_key),
+        new_master_key: is_new.then_some(master_key),
         master_key_path,
+        mode: storage.mode(),
         has_admin_http: server.admin_http,
         started_in,
         tasks,
@@ -177,8 +216,9 @@ pub async fn start(config: Config) -> Outcome<Running> {
         drain_delay: server.drain_delay,
         shutdown_timeout: server.shutdown_timeout,
         grpc_health,
-        store,
-        _data_dir: data_dir,
+        replicas: core.control.replicas,
+        last_breath,
+        storage,
     })
 }
 
@@ -190,8 +230,9 @@ struct Core {
 }
 
 impl Core {
-    async fn build(store: &SqliteStore, keyring: crate::vault::Keyring, clock: &Arc<dyn Clock>) -> Outcome<Self> {
-        let stores = store.stores();
+    /// Puts the control plane together. Reads nothing yet.
+    fn build(storage: &Storage, keyring: crate::vault::Keyring, clock: &Arc<dyn Clock>) -> Outcome<Self> {
+        let stores = storage.stores();
         let catalog = Arc::new(Catalog::load(providers::presets())?);
         let keyring = Arc::new(keyring);
         let publisher = Arc::new(Publisher::new(Snapshot::empty(clock.now())));
@@ -202,7 +243,6 @@ impl Core {
             Arc::clone(&publisher),
             Arc::clone(clock),
         ));
-        propagation.load().await?;
         let parts = ControlParts {
             stores,
             catalog,
@@ -211,10 +251,8 @@ impl Core {
             clock: Arc::clone(clock),
             propagation: Arc::clone(&propagation),
         };
-        let control = Control::new(parts, clock.now(), Mode::Embedded, env!("CARGO_PKG_VERSION"));
-        let core = Self { control, publisher, propagation };
-        core.furnish().await?;
-        Ok(core)
+        let control = Control::new(parts, identity(clock), storage.mode(), env!("CARGO_PKG_VERSION"));
+        Ok(Self { control, publisher, propagation })
     }
 
     /// A gateway that was never configured gets the model that answers out of the box. Deleted, it stays deleted.
@@ -253,19 +291,20 @@ fn with_edge(routes: Router, clock: &Arc<dyn Clock>) -> Router {
         .layer(from_fn(move |request, next| request_ids(ids.clone(), request, next)))
 }
 
-/// Reads the change log once a second: a write whose caller hung up before it was in force comes into force all the same.
-async fn keep_up(propagation: Arc<Propagation>, mut accepting: watch::Receiver<bool>) {
-    let mut is_failing = false;
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(KEEP_UP_EVERY) => {}
-            _ = accepting.wait_for(|accepting| !*accepting) => return,
-        }
-        let caught_up = propagation.catch_up().await;
-        if let (Err(fault), false) = (&caught_up, is_failing) {
-            tracing::warn!(error = fault.cause(), "the configuration cannot be read: {fault}");
-        }
-        is_failing = caught_up.is_err();
+/// This process, as the other replicas see it.
+fn identity(clock: &Arc<dyn Clock>) -> Identity {
+    let mut dice = [0; 10];
+    SystemEntropy.fill(&mut dice);
+    let started_at = clock.now();
+    let ms = u64::try_from(started_at.unix_ms()).unwrap_or_default();
+    let id = uuid::Builder::from_unix_timestamp_millis(ms, &dice).into_uuid();
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host: String = host.trim().chars().take(63).collect();
+    Identity {
+        id: ReplicaId::from_uuid(id),
+        host: if host.is_empty() { "unknown".to_owned() } else { host },
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        started_at,
     }
 }
 

@@ -2,15 +2,19 @@
 //!
 //! - [`build`]: settings to a gateway with its stores, snapshot and faces.
 //! - [`serve`]: listeners and connections.
+//! - [`storage`]: the store of either mode; [`follow`]: keeps the snapshot up with it.
 //! - [`shutdown`]: what makes the process stop, and in which order.
 //! - [`tasks`]: the only home of spawn.
 
 mod banner;
 mod build;
 mod catalog_command;
+mod follow;
 pub mod io;
 mod serve;
 mod shutdown;
+mod storage;
+mod store_command;
 mod tasks;
 
 use std::ffi::OsString;
@@ -19,14 +23,19 @@ use std::process::ExitCode;
 
 pub use build::{Running, start};
 
+use crate::config::logging::Logging;
 use crate::config::{self, Command, Config};
-use crate::fault::Fault;
+use crate::fault::{Fault, Outcome};
 use crate::telemetry::log;
 
 /// Runs the command line to its end.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     match config::parse(args) {
         Ok(Command::Serve(config)) => serve_until_stopped(*config),
+        Ok(Command::Migrate(config)) => with_runtime(&config.logging.clone(), store_command::migrate(*config)),
+        Ok(Command::RotateEncryption(config)) => {
+            with_runtime(&config.logging.clone(), store_command::rotate_encryption(*config))
+        }
         Ok(Command::CatalogList { provider, json }) => catalog_command::list(provider, json),
         Ok(Command::CatalogValidate) => catalog_command::validate(),
         Ok(Command::Version) => print(concat!("unified-gateway ", env!("CARGO_PKG_VERSION"), "\n")),
@@ -35,27 +44,30 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn serve_until_stopped(config: Config) -> ExitCode {
-    let format = match config.logging.format {
+    with_runtime(&config.logging.clone(), async {
+        let running = start(config).await?;
+        banner::print(&running);
+        shutdown::wait_and_stop(running).await;
+        Ok(())
+    })
+}
+
+fn with_runtime(logging: &Logging, work: impl Future<Output = Outcome<()>>) -> ExitCode {
+    let format = match logging.format {
         config::logging::LogFormat::Json => log::Format::Json,
         config::logging::LogFormat::Pretty => log::Format::Pretty,
     };
-    if let Err(error) = log::init(&config.logging.levels, format) {
+    if let Err(error) = log::init(&logging.levels, format) {
         return fail(&error.to_string());
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("the runtime does not start: {error}")),
     };
-    runtime.block_on(async {
-        match start(config).await {
-            Ok(running) => {
-                banner::print(&running);
-                shutdown::wait_and_stop(running).await;
-                ExitCode::SUCCESS
-            }
-            Err(fault) => fail(&describe(&fault)),
-        }
-    })
+    match runtime.block_on(work) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => fail(&describe(&fault)),
+    }
 }
 
 fn describe(fault: &Fault) -> String {

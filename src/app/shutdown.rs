@@ -6,7 +6,6 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::build::Running;
 use crate::api::grpc;
-use crate::api::ops::health::Readiness;
 
 /// What is left after the drain gets so long to hear that it ends.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -24,7 +23,7 @@ pub(super) async fn wait_and_stop(running: Running) {
 impl Running {
     /// Drains and stops.
     pub async fn stop(self) {
-        self.readiness.send_replace(Readiness { is_loaded: true, is_draining: true });
+        self.readiness.send_modify(|readiness| readiness.is_draining = true);
         grpc::set_health(&self.grpc_health, false).await;
         tokio::time::sleep(self.drain_delay).await;
         self.accepting.send_replace(false);
@@ -34,7 +33,14 @@ impl Running {
             // Whoever does not listen now is cut off when the process ends.
             _ = tokio::time::timeout(LAST_WORDS, self.tasks.wait()).await;
         }
-        self.store.close().await;
+        // The others would notice by the silence, too.
+        if let Ok(Err(fault)) = tokio::time::timeout(LAST_WORDS, self.replicas.retire()).await {
+            tracing::debug!(error = fault.cause(), "the other replicas could not be told of the end: {fault}");
+        }
+        self.last_breath.cancel();
+        if tokio::time::timeout(LAST_WORDS, self.storage.close()).await.is_err() {
+            tracing::warn!("connections to the store did not close in time");
+        }
     }
 }
 

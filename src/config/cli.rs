@@ -18,6 +18,9 @@ const AFTER_HELP: &str = "Every setting is a flag and an environment variable; a
                           read too. The flag wins over the environment, the environment over the file.\n\
                           HTTPS_PROXY and NO_PROXY are honoured for calls to providers.";
 
+/// The verbs that take all settings.
+const WITH_SETTINGS: [&str; 3] = ["serve", "migrate", "rotate-encryption"];
+
 #[derive(Parser)]
 #[command(name = "unified-gateway", version, about, after_help = AFTER_HELP)]
 #[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
@@ -33,6 +36,12 @@ enum Verb {
     /// Run the gateway (also what is done without a command)
     #[command(after_help = AFTER_HELP)]
     Serve(Box<Raw>),
+    /// Bring the schema of the database up to date, and leave
+    #[command(after_help = AFTER_HELP)]
+    Migrate(Box<Raw>),
+    /// Encrypt all stored credentials anew with the active key, while the gateway runs; can be stopped and run again
+    #[command(after_help = AFTER_HELP)]
+    RotateEncryption(Box<Raw>),
     /// Look at the models the gateway knows
     #[command(subcommand)]
     Catalog(CatalogVerb),
@@ -60,6 +69,10 @@ enum CatalogVerb {
 pub enum Command {
     /// Run the gateway.
     Serve(Box<Config>),
+    /// Bring the database's schema up to date.
+    Migrate(Box<Config>),
+    /// Encrypt stored credentials anew with the active key.
+    RotateEncryption(Box<Config>),
     /// List known models.
     CatalogList {
         /// Only models of this provider.
@@ -136,21 +149,25 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, Stop> 
 pub fn parse_with(args: impl IntoIterator<Item = OsString>, surroundings: &Surroundings) -> Result<Command, Stop> {
     let matches = definition().try_get_matches_from(args)?;
     let verb = Cli::from_arg_matches(&matches)?.verb;
+    let flags_of = |verb| matches.subcommand_matches(verb).unwrap_or(&matches);
     Ok(match verb {
-        None => serve(&matches, surroundings)?,
-        Some(Verb::Serve(_)) => serve(matches.subcommand_matches("serve").unwrap_or(&matches), surroundings)?,
+        None => Command::Serve(settings(&matches, surroundings)?),
+        Some(Verb::Serve(_)) => Command::Serve(settings(flags_of("serve"), surroundings)?),
+        Some(Verb::Migrate(_)) => Command::Migrate(settings(flags_of("migrate"), surroundings)?),
+        Some(Verb::RotateEncryption(_)) => {
+            Command::RotateEncryption(settings(flags_of("rotate-encryption"), surroundings)?)
+        }
         Some(Verb::Catalog(CatalogVerb::List { provider, json })) => Command::CatalogList { provider, json },
         Some(Verb::Catalog(CatalogVerb::Validate)) => Command::CatalogValidate,
         Some(Verb::Version) => Command::Version,
     })
 }
 
-fn serve(flags: &ArgMatches, surroundings: &Surroundings) -> Result<Command, Stop> {
+fn settings(flags: &ArgMatches, surroundings: &Surroundings) -> Result<Box<Config>, Stop> {
     let mut problems = Problems::default();
     surroundings.file_problem().cloned().into_iter().for_each(|problem| problems.note(problem));
     let raw = merge(flags, surroundings, &mut problems)?;
-    let config = raw.check(surroundings, problems).map_err(Stop::Settings)?;
-    Ok(Command::Serve(Box::new(config)))
+    raw.check(surroundings, problems).map(Box::new).map_err(Stop::Settings)
 }
 
 /// Puts flags, environment and file together into one list of flags, which then takes the defaults for the rest.
@@ -196,5 +213,7 @@ fn definition() -> clap::Command {
         }
         (_, _) => arg,
     };
-    Cli::command().mut_args(name_variable.clone()).mut_subcommand("serve", |serve| serve.mut_args(name_variable))
+    WITH_SETTINGS.into_iter().fold(Cli::command().mut_args(name_variable.clone()), |command, verb| {
+        command.mut_subcommand(verb, |verb| verb.mut_args(name_variable.clone()))
+    })
 }

@@ -2,9 +2,13 @@
 
 use std::path::PathBuf;
 
+use secrecy::SecretString;
+use url::Url;
+
 use super::problem::Problems;
 
-const NOT_YET: &str = "not supported by this version yet: unset it to run in embedded mode";
+const POSTGRES_URL: &str = "a PostgreSQL URL such as postgres://user:password@host:5432/database?sslmode=verify-full";
+const REDIS_URL: &str = "a Redis URL: redis://, rediss:// (TLS) or unix:/path";
 
 #[derive(clap::Args)]
 #[group(skip)]
@@ -13,12 +17,24 @@ pub(super) struct Raw {
     /// Folder of the database and of generated secrets; made when missing
     #[arg(long, value_name = "FOLDER", default_value = "./data")]
     data_dir: String,
-    /// PostgreSQL connection URL; not supported by this version yet, leave it unset [default: unset: state is kept in DATA_DIR]
+    /// PostgreSQL connection URL: production mode; as a flag, other users of the machine can read it [default: unset: state is kept in DATA_DIR]
     #[arg(long, value_name = "URL")]
     database_url: Option<String>,
-    /// Redis connection URL; not supported by this version yet, leave it unset [default: unset: counters are kept in process]
+    /// Direct connection to the same database, for LISTEN, when DATABASE_URL leads through a pooler in transaction mode [default: DATABASE_URL]
+    #[arg(long, value_name = "URL")]
+    database_listen_url: Option<String>,
+    /// Most connections to PostgreSQL besides the listening one: 1 to 1000
+    #[arg(long, value_name = "COUNT", default_value = "10")]
+    database_max_connections: String,
+    /// Whether start-up brings the schema of PostgreSQL up to date: true or false; false leaves it to `unified-gateway migrate`
+    #[arg(long, value_name = "BOOL", default_value = "true")]
+    auto_migrate: String,
+    /// Redis connection URL, shared by all replicas; without it one replica alone may serve a PostgreSQL database [default: unset: counters are kept in process]
     #[arg(long, value_name = "URL")]
     redis_url: Option<String>,
+    /// What GET /health/ready wants: serving (a configuration is in force) or strict (and PostgreSQL and Redis can be reached)
+    #[arg(long, value_name = "SERVING|STRICT", default_value = "serving")]
+    readiness: String,
 }
 
 /// Where state lives.
@@ -26,6 +42,34 @@ pub(super) struct Raw {
 pub struct Store {
     /// Folder of the database and of generated secrets. May not exist yet.
     pub data_dir: PathBuf,
+    /// The shared databases of production mode; `None`: embedded mode.
+    pub databases: Option<Databases>,
+    /// What readiness wants.
+    pub readiness: Strictness,
+}
+
+/// The shared databases of production mode.
+#[derive(Debug, Clone)]
+pub struct Databases {
+    /// PostgreSQL, for statements.
+    pub postgres: SecretString,
+    /// PostgreSQL, for the listening connection, where it is another.
+    pub postgres_listen: Option<SecretString>,
+    /// Most connections for statements.
+    pub max_connections: u32,
+    /// Whether start-up migrates.
+    pub auto_migrate: bool,
+    /// Redis; `None`: one replica alone.
+    pub redis: Option<SecretString>,
+}
+
+/// What readiness wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Strictness {
+    /// A configuration in force.
+    Serving,
+    /// And every database within reach.
+    Strict,
 }
 
 /// Which way to run was asked for.
@@ -33,7 +77,7 @@ pub struct Store {
 pub(super) enum Mode {
     /// One process, state in `DATA_DIR`.
     Embedded,
-    /// Several replicas around shared databases. Asked for by `DATABASE_URL`; refused so far.
+    /// Replicas around shared databases.
     Clustered,
 }
 
@@ -43,13 +87,55 @@ impl Raw {
         if data_dir.exists() && !data_dir.is_dir() {
             problems.refuse_given("DATA_DIR", &self.data_dir, "a folder, or a path where one can be made");
         }
-        // Never shown: these URLs carry passwords.
-        for (variable, given) in [("DATABASE_URL", &self.database_url), ("REDIS_URL", &self.redis_url)] {
-            if given.is_some() {
-                problems.refuse(variable, NOT_YET);
+        let postgres = secret_url("DATABASE_URL", self.database_url.as_deref(), is_postgres, POSTGRES_URL, problems);
+        let postgres_listen =
+            secret_url("DATABASE_LISTEN_URL", self.database_listen_url.as_deref(), is_postgres, POSTGRES_URL, problems);
+        let redis = secret_url("REDIS_URL", self.redis_url.as_deref(), is_redis, REDIS_URL, problems);
+        if self.database_url.is_none() {
+            let dependent = [("DATABASE_LISTEN_URL", &self.database_listen_url), ("REDIS_URL", &self.redis_url)];
+            for (variable, _) in dependent.iter().filter(|(_, given)| given.is_some()) {
+                problems.refuse(variable, "is allowed only together with DATABASE_URL");
             }
         }
+        let max_connections = problems.number("DATABASE_MAX_CONNECTIONS", &self.database_max_connections, 1..=1000);
+        let auto_migrate = problems.choice("AUTO_MIGRATE", &self.auto_migrate, [("true", true), ("false", false)]);
+        let readiness = problems.choice(
+            "READINESS",
+            &self.readiness,
+            [("serving", Strictness::Serving), ("strict", Strictness::Strict)],
+        );
+        let databases = postgres.map(|postgres| Databases {
+            postgres,
+            postgres_listen,
+            max_connections: u32::try_from(max_connections).unwrap_or(u32::MAX),
+            auto_migrate,
+            redis,
+        });
         let mode = if self.database_url.is_some() { Mode::Clustered } else { Mode::Embedded };
-        (Store { data_dir }, mode)
+        (Store { data_dir, databases, readiness }, mode)
     }
+}
+
+/// A URL that may carry a password, so it is never shown.
+fn secret_url(
+    variable: &str,
+    given: Option<&str>,
+    fits: fn(&Url) -> bool,
+    allowed: &str,
+    problems: &mut Problems,
+) -> Option<SecretString> {
+    let given = given?;
+    if Url::parse(given).is_ok_and(|url| fits(&url)) {
+        return Some(given.into());
+    }
+    problems.refuse(variable, format!("is not understood; allowed: {allowed}"));
+    None
+}
+
+fn is_postgres(url: &Url) -> bool {
+    matches!(url.scheme(), "postgres" | "postgresql")
+}
+
+fn is_redis(url: &Url) -> bool {
+    matches!(url.scheme(), "redis" | "rediss" | "unix" | "redis+unix")
 }

@@ -170,6 +170,10 @@ fn each_wrong_value_is_refused_by_name() {
         ("CREDENTIALS_ENCRYPTION_KEY", "64_hex_chars_32_bytes"),
         ("ACTIVE_ENCRYPTION_KEY_ID", "k1"),
         ("REDIS_URL", "redis://localhost"),
+        ("DATABASE_LISTEN_URL", "postgres://localhost/x"),
+        ("DATABASE_MAX_CONNECTIONS", "0"),
+        ("AUTO_MIGRATE", "maybe"),
+        ("READINESS", "lenient"),
     ] {
         let lines = problems(&[(variable, value)]);
         assert!(matches!(lines.as_slice(), [line] if line.starts_with(&format!("{variable} (--"))), "{lines:?}");
@@ -177,19 +181,32 @@ fn each_wrong_value_is_refused_by_name() {
 }
 
 #[test]
-fn databases_are_refused_clearly_and_their_passwords_not_shown() {
-    let lines = problems(&[
+fn production_mode_takes_databases_and_the_secrets_that_replicas_share() {
+    let given = [
         ("DATABASE_URL", "postgres://gateway:hunter2@db/x"),
+        ("REDIS_URL", "rediss://:hunter2@cache:6380/1"),
         ("MASTER_KEY", STRONG),
         ("CREDENTIALS_ENCRYPTION_KEY", HEX),
-    ]);
-    assert_eq!(
-        lines,
-        ["DATABASE_URL (--database-url): not supported by this version yet: unset it to run in embedded mode"]
-    );
+    ];
+    let shown = format!("{:?}", config(&given));
+    assert!(!shown.contains("hunter2"), "{shown}");
+    let databases = config(&given).store.databases.unwrap();
+    assert!(databases.redis.is_some() && databases.auto_migrate && databases.postgres_listen.is_none());
+    assert_eq!(databases.max_connections, 10);
+    assert_eq!(config(&given).server.host.to_string(), "0.0.0.0");
+
     let lines = problems(&[("DATABASE_URL", "postgres://db/x")]).join("\n");
     assert!(lines.contains("MASTER_KEY (--master-key): is required"), "{lines}");
     assert!(lines.contains("CREDENTIALS_ENCRYPTION_KEY (--credentials-encryption-key): is required"), "{lines}");
+}
+
+#[test]
+fn the_commands_that_work_on_the_store_take_the_same_settings() {
+    assert!(
+        matches!(command(&["migrate"], &[], "").unwrap(), Command::Migrate(config) if config.store.databases.is_none())
+    );
+    let moved = command(&["rotate-encryption", "--data-dir", "elsewhere"], &[], "").unwrap();
+    assert!(matches!(moved, Command::RotateEncryption(config) if config.store.data_dir.ends_with("elsewhere")));
 }
 
 #[test]
@@ -258,8 +275,9 @@ fn secrets_are_in_no_debug_output_and_in_no_message() {
     let bad = [
         ("MASTER_KEY", "hunter2 with a space"),
         ("CREDENTIALS_ENCRYPTION_KEY", "hunter2"),
-        ("DATABASE_URL", "postgres://u:hunter2@db"),
-        ("REDIS_URL", "redis://:hunter2@r"),
+        ("DATABASE_URL", "mysql://u:hunter2@db"),
+        ("DATABASE_LISTEN_URL", "hunter2"),
+        ("REDIS_URL", "https://:hunter2@r"),
         ("GATEWAY_ENV", "production"),
     ];
     let stop = command(&[], &bad, "").unwrap_err();
@@ -319,7 +337,7 @@ fn help_names_every_setting_with_variable_and_default_and_ends_with_zero() {
 fn the_table_has_every_setting_once_with_default_and_meaning() {
     let table = settings_table();
     let settings = cli::settings_definition().get_opts().count();
-    assert_eq!(settings, 27);
+    assert_eq!(settings, 31);
     assert_eq!(table.lines().count(), settings + 2);
     for line in table.lines() {
         assert_eq!(line.matches('|').count(), 5, "{line}");

@@ -7,7 +7,9 @@ mod audit;
 pub mod catalog;
 mod check;
 pub mod deployment;
+pub mod encryption;
 pub mod propagation;
+pub mod replicas;
 pub mod routing;
 pub mod system;
 mod unenforced;
@@ -19,6 +21,7 @@ use std::sync::Arc;
 pub use catalog::CatalogView;
 pub use deployment::Deployments;
 pub use propagation::Propagation;
+pub use replicas::Replicas;
 pub use routing::Routing;
 pub use system::System;
 pub use virtual_key::VirtualKeys;
@@ -29,7 +32,7 @@ pub use crate::catalog::{ProfileSource, Resolved};
 use crate::catalog::Catalog;
 use crate::domain::ids::Revision;
 use crate::store::Stores;
-use crate::time::{Clock, Timestamp};
+use crate::time::Clock;
 use crate::vault::{Entropy, Keyring};
 
 /// Everything the faces call.
@@ -45,6 +48,8 @@ pub struct Control {
     pub catalog: Arc<CatalogView>,
     /// The gateway itself.
     pub system: Arc<System>,
+    /// The replicas of a fleet.
+    pub replicas: Arc<Replicas>,
 }
 
 /// What the use cases work with.
@@ -91,14 +96,17 @@ pub struct ChangeOptions {
 impl Control {
     /// Puts the use cases together.
     #[must_use]
-    pub fn new(parts: Parts, started_at: Timestamp, mode: system::Mode, version: &'static str) -> Self {
+    pub fn new(parts: Parts, identity: replicas::Identity, mode: system::Mode, version: &'static str) -> Self {
         let publisher = Arc::clone(parts.propagation.publisher());
+        let started_at = identity.started_at;
+        let replicas = Replicas::new(parts.stores.clone(), Arc::clone(&publisher), Arc::clone(&parts.clock), identity);
         Self {
             catalog: Arc::new(CatalogView::new(Arc::clone(&parts.catalog))),
             system: Arc::new(System::new(publisher, Arc::clone(&parts.clock), started_at, mode, version)),
             deployments: Arc::new(Deployments::new(parts.clone())),
             virtual_keys: Arc::new(VirtualKeys::new(parts.clone())),
             routing: Arc::new(Routing::new(parts)),
+            replicas: Arc::new(replicas),
         }
     }
 }

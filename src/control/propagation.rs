@@ -116,6 +116,9 @@ impl Propagation {
 
     async fn catch_up_in_turn(&self) -> Outcome<Revision> {
         let current = self.publisher.current();
+        if !current.is_loaded() {
+            return self.load_in_turn().await;
+        }
         let (changes, revision) = match self.stores.changes.changes_since(current.revision()).await? {
             ChangesSince::Gap => return self.load_in_turn().await,
             ChangesSince::Changes { changes, revision } => (changes, revision),

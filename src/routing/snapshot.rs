@@ -120,6 +120,7 @@ pub struct Quarantined {
 /// The configuration in force. Cloning shares everything.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
+    is_loaded: bool,
     revision: Revision,
     in_force_since: Timestamp,
     deployments: OrdMap<DeploymentId, Arc<Target>>,
@@ -138,6 +139,7 @@ impl Snapshot {
     #[must_use]
     pub fn empty(at: Timestamp) -> Self {
         Self {
+            is_loaded: false,
             revision: Revision(0),
             in_force_since: at,
             deployments: OrdMap::new(),
@@ -149,6 +151,12 @@ impl Snapshot {
             quarantined: OrdMap::new(),
             withheld: OrdMap::new(),
         }
+    }
+
+    /// Whether it shows a stored configuration; `false` until the first one was read.
+    #[must_use]
+    pub fn is_loaded(&self) -> bool {
+        self.is_loaded
     }
 
     /// The configuration revision it shows.
@@ -319,6 +327,7 @@ impl SnapshotEdit {
     /// The changed snapshot, as of `revision`.
     #[must_use]
     pub fn finish(mut self, revision: Revision, at: Timestamp) -> Snapshot {
+        self.draft.is_loaded = true;
         self.draft.revision = revision;
         self.draft.in_force_since = at;
         self.draft

@@ -13,9 +13,11 @@ pub mod deployment;
 pub mod fallback;
 pub mod replica;
 pub mod settings;
+mod values;
 pub mod virtual_key;
 pub mod write;
 
+pub mod postgres;
 pub mod sqlite;
 
 #[cfg(test)]

@@ -122,6 +122,30 @@ impl Keyring {
         Ok(envelope)
     }
 
+    /// Seals an envelope of one row anew with the active key; `None` when that key sealed it already.
+    ///
+    /// # Errors
+    /// Why it does not open, as [`Self::open`].
+    pub fn reseal(
+        &self,
+        purpose: Purpose,
+        row: &[u8],
+        envelope: &[u8],
+        entropy: &dyn Entropy,
+    ) -> Result<Option<Vec<u8>>, VaultError> {
+        let plaintext = self.open(purpose, row, envelope)?;
+        if sealed_with(envelope) == Some(self.active.as_str().as_bytes()) {
+            return Ok(None);
+        }
+        self.seal(purpose, row, &plaintext, entropy).map(Some)
+    }
+
+    /// Name of the key that seals.
+    #[must_use]
+    pub fn active(&self) -> &KeyId {
+        &self.active
+    }
+
     /// Opens an envelope of one row.
     ///
     /// # Errors
@@ -136,6 +160,12 @@ impl Keyring {
         let payload = Payload { msg: ciphertext, aad: &aad };
         cipher.decrypt(&Nonce::from(*nonce), payload).map(Zeroizing::new).map_err(|_| VaultError::Refused)
     }
+}
+
+/// The name of the key that sealed an envelope.
+fn sealed_with(envelope: &[u8]) -> Option<&[u8]> {
+    let [VERSION, id_len, rest @ ..] = envelope else { return None };
+    rest.get(..usize::from(*id_len))
 }
 
 fn cipher(key: &Zeroizing<[u8; 32]>) -> Aes256Gcm {
@@ -167,6 +197,18 @@ mod tests {
         assert_eq!(keys.open(FOR, b"row-b", &envelope), Err(VaultError::Refused));
         assert_eq!(ring("k1", 2).open(FOR, b"row-a", &envelope), Err(VaultError::Refused));
         assert_eq!(ring("k2", 1).open(FOR, b"row-a", &envelope), Err(VaultError::UnknownKey));
+    }
+
+    #[test]
+    fn resealing_moves_to_the_active_key_once_and_keeps_the_row() {
+        let (old, new) = (KeyId::parse("old").unwrap(), KeyId::parse("new").unwrap());
+        let keys = [(old.clone(), Zeroizing::new([1; 32])), (new.clone(), Zeroizing::new([2; 32]))];
+        let both = Keyring::new(keys.into(), new).unwrap();
+        let envelope = ring("old", 1).seal(FOR, b"row", b"secret", &SystemEntropy).unwrap();
+        let moved = both.reseal(FOR, b"row", &envelope, &SystemEntropy).unwrap().unwrap();
+        assert_eq!(ring("new", 2).open(FOR, b"row", &moved).unwrap().as_slice(), b"secret");
+        assert_eq!(both.reseal(FOR, b"row", &moved, &SystemEntropy), Ok(None));
+        assert_eq!(both.reseal(FOR, b"other", &envelope, &SystemEntropy), Err(VaultError::Refused));
     }
 
     #[test]

@@ -8,13 +8,20 @@ use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status};
 
 use super::auth::Called;
-use super::convert::system::{info_into_proto, snapshot_into_proto};
+use super::convert::system::{info_into_proto, reach_into_proto, replicas_into_proto, snapshot_into_proto};
+use super::convert::time::duration_from_proto;
 use super::proto;
-use crate::control::System;
+use super::status::from_fault;
+use crate::control::replicas::WaitRequest;
+use crate::control::{Replicas, System};
+use crate::fault::Fault;
 
 /// The service.
 #[derive(Debug)]
-pub(super) struct Face(pub(super) Arc<System>);
+pub(super) struct Face {
+    pub(super) system: Arc<System>,
+    pub(super) replicas: Arc<Replicas>,
+}
 
 #[tonic::async_trait]
 impl proto::system_service_server::SystemService for Face {
@@ -22,7 +29,7 @@ impl proto::system_service_server::SystemService for Face {
 
     async fn get_info(&self, request: Request<proto::GetInfoRequest>) -> Result<Response<proto::Info>, Status> {
         Called::of(&request)?;
-        Ok(Response::new(info_into_proto(self.0.info())))
+        Ok(Response::new(info_into_proto(self.system.info())))
     }
 
     async fn watch_snapshot(
@@ -30,7 +37,7 @@ impl proto::system_service_server::SystemService for Face {
         request: Request<proto::WatchSnapshotRequest>,
     ) -> Result<Response<Self::WatchSnapshotStream>, Status> {
         Called::of(&request)?;
-        let system = Arc::clone(&self.0);
+        let system = Arc::clone(&self.system);
         // The stream starts with the present revision; a slow reader sees the latest, not every one.
         let statuses = WatchStream::new(system.watch()).map(move |_| Ok(snapshot_into_proto(system.snapshot())));
         Ok(Response::new(Box::pin(statuses)))
@@ -41,7 +48,8 @@ impl proto::system_service_server::SystemService for Face {
         request: Request<proto::ListReplicasRequest>,
     ) -> Result<Response<proto::ListReplicasResponse>, Status> {
         Called::of(&request)?;
-        Err(Status::unimplemented(""))
+        let replicas = self.replicas.list().await.map_err(|fault| from_fault(&fault, None))?;
+        Ok(Response::new(replicas_into_proto(&replicas, self.replicas.own_id())))
     }
 
     async fn wait_for_revision(
@@ -49,7 +57,12 @@ impl proto::system_service_server::SystemService for Face {
         request: Request<proto::WaitForRevisionRequest>,
     ) -> Result<Response<proto::WaitForRevisionResponse>, Status> {
         Called::of(&request)?;
-        Err(Status::unimplemented(""))
+        let refuse = |fault: Fault| from_fault(&fault, None);
+        let request = request.into_inner();
+        let timeout = request.timeout.as_ref().map(duration_from_proto).transpose();
+        let timeout = timeout.map_err(|why| refuse(Fault::invalid("timeout", why)))?;
+        let wanted = WaitRequest { revision: request.revision, replicas: request.replicas.map(i64::from), timeout };
+        self.replicas.wait(wanted).await.map(|reach| Response::new(reach_into_proto(reach))).map_err(refuse)
     }
 
     async fn export_config(

@@ -10,8 +10,12 @@ mod models;
 mod render;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
 use axum::routing::{get, post};
 use http::{Method, Uri};
 use tower_http::decompression::RequestDecompressionLayer;
@@ -39,17 +43,30 @@ pub fn router(state: HttpState) -> Router {
         .route("/v1/models", get(models::list))
         .route("/v1/models/{*model}", get(models::get))
         .layer(RequestDecompressionLayer::new().pass_through_unaccepted(true))
+        .layer(from_fn_with_state(state.gateway.clone(), not_before_loaded))
         .with_state(state)
 }
 
+/// Without a configuration every key is unknown and every model missing; saying so would be wrong, so nothing is said
+/// but that it takes a moment.
+async fn not_before_loaded(State(gateway): State<Gateway>, request: Request, next: Next) -> Response {
+    if gateway.snapshot().is_loaded() {
+        return next.run(request).await;
+    }
+    let fault = Fault::new(Kind::Unavailable)
+        .say("The gateway is starting: its configuration is not in force yet; try again.")
+        .retry_after(Duration::from_secs(1));
+    envelope::openai_response(&fault)
+}
+
 /// What an unknown path answers.
-pub async fn unknown_path(method: Method, uri: Uri) -> axum::response::Response {
+pub async fn unknown_path(method: Method, uri: Uri) -> Response {
     let shown: String = uri.path().chars().take(200).collect();
     envelope::openai_response(&Fault::new(Kind::NotFound).say(format!("There is no {method} {shown}.")))
 }
 
 /// What a known path answers to another method. The router adds `allow`.
-pub async fn wrong_method(method: Method, uri: Uri) -> axum::response::Response {
+pub async fn wrong_method(method: Method, uri: Uri) -> Response {
     let shown: String = uri.path().chars().take(200).collect();
     envelope::openai_response(&Fault::new(Kind::MethodNotAllowed).say(format!("{shown} does not take {method}.")))
 }

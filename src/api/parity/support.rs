@@ -20,12 +20,14 @@ use crate::api::grpc::proto::virtual_key_service_client::VirtualKeyServiceClient
 use crate::api::grpc::{self, GrpcState};
 use crate::api::rest::{self, RestState};
 use crate::catalog::Catalog;
+use crate::control::replicas::Identity;
 use crate::control::system::Mode;
 use crate::control::{ChangeOptions, Control, CreateOptions, Parts, Propagation};
 use crate::domain::audit::Caller;
 use crate::domain::deployment::{Deployment, DeploymentDraft, DeploymentSpec};
 use crate::domain::fallback::FallbackReason;
 use crate::domain::names::PublicModel;
+use crate::domain::replica::ReplicaId;
 use crate::domain::secret::Credentials;
 use crate::domain::virtual_key::{VirtualKey, VirtualKeySpec};
 use crate::providers;
@@ -192,7 +194,13 @@ async fn control(stores: Stores, clock: &Arc<dyn Clock>) -> Control {
     propagation.load().await.unwrap();
     let entropy = Arc::new(SystemEntropy);
     let parts = Parts { stores, catalog, keyring, entropy, clock: Arc::clone(clock), propagation };
-    Control::new(parts, clock.now(), Mode::Embedded, "1.2.3")
+    let identity = Identity {
+        id: ReplicaId::from_uuid(uuid::Uuid::from_u128(1)),
+        host: "here".to_owned(),
+        version: "1.2.3".to_owned(),
+        started_at: clock.now(),
+    };
+    Control::new(parts, identity, Mode::Embedded, "1.2.3")
 }
 
 async fn deploy(control: &Control, public_model: &str) -> Deployment {

@@ -10,6 +10,7 @@ mod catalog;
 mod deployments;
 mod keys;
 mod paging;
+mod replicas;
 mod routing;
 mod shapes;
 
@@ -80,6 +81,8 @@ pub fn router(state: RestState) -> Router {
         .route("/admin/fallbacks", only(get(routing::list).put(routing::set), "GET, HEAD, PUT"))
         // Names of models may contain `/`; the reason is what follows the last one.
         .route("/admin/fallbacks/{*chain}", only(delete(routing::delete), "DELETE"))
+        .route("/admin/replicas", only(get(replicas::list), "GET, HEAD"))
+        .route("/admin/replicas/wait", only(get(replicas::wait), "GET, HEAD"))
         .route("/admin", any(unknown_path))
         .route("/admin/", any(unknown_path))
         .route("/admin/{*rest}", any(unknown_path))

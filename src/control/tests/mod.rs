@@ -1,7 +1,9 @@
 //! The use cases against SQLite in memory and a clock that stands still.
 
 mod deployments;
+mod encryption;
 mod propagation;
+mod replicas;
 mod settings;
 mod support;
 mod virtual_keys;

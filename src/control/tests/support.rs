@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::catalog::Catalog;
 use crate::control::deployment::CreatedDeployment;
+use crate::control::replicas::Identity;
 use crate::control::system::Mode;
 use crate::control::{ChangeOptions, Control, CreateOptions, Parts, Propagation};
 use crate::domain::audit::{AuditEntry, Caller};
@@ -16,6 +17,7 @@ use crate::domain::ids::Revision;
 use crate::domain::names::PublicModel;
 use crate::domain::operation::{Operation, Transport};
 use crate::domain::preset::{CredentialField, Preset};
+use crate::domain::replica::ReplicaId;
 use crate::domain::secret::Credentials;
 use crate::domain::virtual_key::VirtualKeySpec;
 use crate::fault::Fault;
@@ -92,7 +94,13 @@ pub(super) fn replica(stores: Stores, clock: &Arc<ManualClock>) -> (Parts, Contr
     ));
     let parts =
         Parts { stores, catalog, keyring, entropy: Arc::new(SystemEntropy), clock: Arc::clone(&clock), propagation };
-    let control = Control::new(parts.clone(), clock.now(), Mode::Embedded, "1.2.3");
+    let identity = Identity {
+        id: ReplicaId::from_uuid(uuid::Uuid::from_u128(1)),
+        host: "here".to_owned(),
+        version: "1.2.3".to_owned(),
+        started_at: clock.now(),
+    };
+    let control = Control::new(parts.clone(), identity, Mode::Embedded, "1.2.3");
     (parts, control)
 }
 

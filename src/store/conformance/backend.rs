@@ -3,6 +3,7 @@
 use std::any::Any;
 
 use crate::store::Stores;
+use crate::store::postgres::{self, TestDatabase};
 use crate::store::sqlite::{self, SqliteStore};
 use crate::store::write::LOG_REVISIONS;
 
@@ -13,6 +14,8 @@ pub(in crate::store) enum Backend {
     SqliteMemory,
     /// SQLite in a file: readers and the writer have their own connections.
     SqliteFile,
+    /// PostgreSQL: a database of its own on the server of `UNIFIED_TEST_DATABASE_URL`.
+    Postgres,
 }
 
 /// Fresh, empty stores; what they live in goes when this is dropped.
@@ -34,6 +37,12 @@ impl Backend {
                 let dir = tempfile::tempdir().unwrap();
                 let store = sqlite::open(&dir.path().join("gateway.db")).await.unwrap();
                 fresh(store, revisions, dir)
+            }
+            Self::Postgres => {
+                let database = TestDatabase::create().await;
+                let store = postgres::open(database.settings()).unwrap().with_log_of(revisions);
+                store.migrate().await.unwrap();
+                Fresh { stores: store.stores(), _home: Box::new(database) }
             }
         }
     }

@@ -34,6 +34,7 @@ macro_rules! on_every_backend {
     ($($cases:tt)+) => {
         suite! { sqlite_memory on SqliteMemory: $($cases)+ }
         suite! { sqlite_file on SqliteFile: $($cases)+ }
+        suite! { postgres on Postgres: $($cases)+ }
     };
 }
 

@@ -4,11 +4,12 @@ use async_trait::async_trait;
 
 use super::SqliteStore;
 use super::errors::fault;
-use super::rows::{Fields, Reason, bad_row, id_text};
+use super::rows::{Fields, Reason, id_text};
 use crate::domain::audit::AuditEntry;
 use crate::domain::ids::AuditId;
 use crate::fault::Outcome;
 use crate::store::audit::MAX_ENTRIES;
+use crate::store::values::bad_row;
 use crate::store::{AuditStore, BadRow};
 
 #[async_trait]

@@ -9,8 +9,8 @@ use sqlx::{Row, Sqlite};
 use super::SqliteStore;
 use super::errors::fault;
 use super::fallback::{chains_naming, prune_chains};
-use super::rows::{Fields, Reason, bad_row, hex, id_text, rows_wanted, to_json, to_optional_json, to_page};
-use super::tx::{WriteTx, check_revision, missing};
+use super::rows::{Fields, Reason, id_text};
+use super::tx::WriteTx;
 use crate::domain::change::ResourceKind;
 use crate::domain::deployment::{Deployment, DeploymentFilter, DeploymentSpec};
 use crate::domain::ids::{DeploymentId, Revision};
@@ -18,6 +18,7 @@ use crate::domain::page::{Page, PageRequest};
 use crate::domain::secret::SealedCredentials;
 use crate::fault::{Fault, Kind, Outcome};
 use crate::store::deployment::MAX_ENVELOPES;
+use crate::store::values::{bad_row, check_revision, hex, missing, rows_wanted, to_json, to_optional_json, to_page};
 use crate::store::{BadRow, Created, DeploymentStore, Loaded, Write};
 
 const NOUN: &str = "deployment";

@@ -7,14 +7,15 @@ use sqlx::{Row, SqliteConnection};
 use super::SqliteStore;
 use super::deployment::has_deployment;
 use super::errors::fault;
-use super::rows::{Fields, Reason, bad_row, models_to_json, rows_wanted, to_page};
-use super::tx::{WriteTx, check_revision, missing};
+use super::rows::{Fields, Reason};
+use super::tx::WriteTx;
 use crate::domain::change::{ResourceKind, chain_key};
 use crate::domain::fallback::{FallbackChain, FallbackReason, Pruned, check_targets, prune};
 use crate::domain::ids::Revision;
 use crate::domain::names::PublicModel;
 use crate::domain::page::{Page, PageRequest};
 use crate::fault::{Fault, Outcome};
+use crate::store::values::{bad_row, check_revision, missing, models_to_json, rows_wanted, to_page};
 use crate::store::{BadRow, FallbackStore, Loaded, Write};
 use crate::time::Timestamp;
 

@@ -1,6 +1,5 @@
-//! Reads rows, distrusting them: what does not parse is named by column, without its contents.
+//! Reads rows, distrusting them.
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Decode, Row, Sqlite, Type};
@@ -8,125 +7,17 @@ use uuid::Uuid;
 
 use crate::domain::ids::Revision;
 use crate::domain::names::PublicModel;
-use crate::domain::page::{Page, PageRequest};
-use crate::fault::{Fault, Kind, Outcome};
-use crate::store::BadRow;
+use crate::store::values::{hex, readers};
 use crate::time::Timestamp;
 
-/// Why a row cannot be understood.
-pub(super) type Reason = String;
+pub(super) use crate::store::values::Reason;
 
-/// The columns of one row.
-pub(super) struct Fields<'r>(pub(super) &'r SqliteRow);
+readers!(SqliteRow, Sqlite);
 
-impl<'r> Fields<'r> {
-    fn get<T>(&self, column: &'static str) -> Result<T, Reason>
-    where
-        T: Decode<'r, Sqlite> + Type<Sqlite>,
-    {
-        self.0.try_get(column).map_err(|_| format!("{column} has another type"))
-    }
-
-    pub(super) fn text(&self, column: &'static str) -> Result<&'r str, Reason> {
-        self.get(column)
-    }
-
-    pub(super) fn owned(&self, column: &'static str) -> Result<String, Reason> {
-        self.get(column)
-    }
-
-    pub(super) fn optional_owned(&self, column: &'static str) -> Result<Option<String>, Reason> {
-        self.get(column)
-    }
-
-    pub(super) fn flag(&self, column: &'static str) -> Result<bool, Reason> {
-        self.get(column)
-    }
-
-    pub(super) fn bytes(&self, column: &'static str) -> Result<&'r [u8], Reason> {
-        self.get(column)
-    }
-
-    pub(super) fn optional_bytes(&self, column: &'static str) -> Result<Option<&'r [u8]>, Reason> {
-        self.get(column)
-    }
-
-    pub(super) fn number<T: TryFrom<i64>>(&self, column: &'static str) -> Result<T, Reason> {
-        T::try_from(self.get(column)?).map_err(|_| format!("{column} is out of range"))
-    }
-
-    pub(super) fn optional_number<T: TryFrom<i64>>(&self, column: &'static str) -> Result<Option<T>, Reason> {
-        let number: Option<i64> = self.get(column)?;
-        number.map(T::try_from).transpose().map_err(|_| format!("{column} is out of range"))
-    }
-
-    pub(super) fn revision(&self) -> Result<Revision, Reason> {
-        self.get("revision").map(Revision)
-    }
-
-    pub(super) fn time(&self, column: &'static str) -> Result<Timestamp, Reason> {
-        self.get(column).map(Timestamp::from_unix_ms)
-    }
-
-    pub(super) fn optional_time(&self, column: &'static str) -> Result<Option<Timestamp>, Reason> {
-        let ms: Option<i64> = self.get(column)?;
-        Ok(ms.map(Timestamp::from_unix_ms))
-    }
-
+impl Fields<'_> {
     pub(super) fn uuid(&self, column: &'static str) -> Result<Uuid, Reason> {
         Uuid::from_slice(self.bytes(column)?).map_err(|_| format!("{column} is not a UUID"))
     }
-
-    pub(super) fn model(&self, column: &'static str) -> Result<PublicModel, Reason> {
-        PublicModel::parse(self.text(column)?).map_err(|why| format!("{column} {why}"))
-    }
-
-    pub(super) fn models(&self, column: &'static str) -> Result<Vec<PublicModel>, Reason> {
-        let names: Vec<String> = self.json(column)?;
-        names
-            .iter()
-            .map(|name| PublicModel::parse(name))
-            .collect::<Result<_, _>>()
-            .map_err(|why| format!("a name in {column} {why}"))
-    }
-
-    pub(super) fn json<T: DeserializeOwned>(&self, column: &'static str) -> Result<T, Reason> {
-        from_json(column, self.text(column)?)
-    }
-
-    pub(super) fn optional_json<T: DeserializeOwned>(&self, column: &'static str) -> Result<Option<T>, Reason> {
-        let text: Option<&str> = self.get(column)?;
-        text.map(|text| from_json(column, text)).transpose()
-    }
-
-    pub(super) fn optional_word<T>(
-        &self,
-        column: &'static str,
-        parse: impl FnOnce(&str) -> Option<T>,
-    ) -> Result<Option<T>, Reason> {
-        let word: Option<&str> = self.get(column)?;
-        word.map(|word| parse(word).ok_or_else(|| format!("{column} holds an unknown word"))).transpose()
-    }
-}
-
-fn from_json<T: DeserializeOwned>(column: &'static str, text: &str) -> Result<T, Reason> {
-    // The parser's own words can quote the contents, so they are not passed on.
-    serde_json::from_str(text).map_err(|_| format!("{column} is not understood"))
-}
-
-/// A value as JSON text for a column.
-pub(super) fn to_json(value: &impl Serialize) -> Outcome<String> {
-    serde_json::to_string(value).map_err(|error| Fault::new(Kind::Internal).because(error))
-}
-
-/// An optional value as JSON text for a column.
-pub(super) fn to_optional_json(value: Option<&impl Serialize>) -> Outcome<Option<String>> {
-    value.map(to_json).transpose()
-}
-
-/// The names of models as JSON text for a column.
-pub(super) fn models_to_json(models: &[PublicModel]) -> Outcome<String> {
-    to_json(&models.iter().map(PublicModel::as_str).collect::<Vec<_>>())
 }
 
 /// A row's `id` column as text, whatever it holds.
@@ -135,36 +26,4 @@ pub(super) fn id_text(row: &SqliteRow) -> String {
         Ok(id) => Uuid::from_slice(id).map_or_else(|_| hex(id), |id| id.to_string()),
         Err(_) => "unreadable".to_owned(),
     }
-}
-
-/// Bytes as lower-case hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 15])
-        .filter_map(|digit| char::from_digit(digit.into(), 16))
-        .collect()
-}
-
-/// The fault of a single read that met a bad row.
-pub(super) fn bad_row(noun: &'static str, bad: &BadRow) -> Fault {
-    Fault::new(Kind::Internal)
-        .say(format!("The stored {noun} {} cannot be understood ({}); delete it or write it anew.", bad.id, bad.reason))
-}
-
-/// How many rows to ask for: one more than the page holds tells whether more follow.
-pub(super) fn rows_wanted(page: &PageRequest) -> i64 {
-    i64::from(page_len(page)) + 1
-}
-
-fn page_len(page: &PageRequest) -> u32 {
-    page.limit.clamp(1, PageRequest::MAX_LIMIT)
-}
-
-/// Makes a page of the rows that were asked for by [`rows_wanted`].
-pub(super) fn to_page<T>(mut items: Vec<T>, total: i64, page: &PageRequest) -> Page<T> {
-    let len = usize::try_from(page_len(page)).unwrap_or(usize::MAX);
-    let has_more = items.len() > len;
-    items.truncate(len);
-    Page { items, total: u32::try_from(total).unwrap_or(u32::MAX), has_more }
 }

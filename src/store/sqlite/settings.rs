@@ -4,12 +4,13 @@ use async_trait::async_trait;
 
 use super::SqliteStore;
 use super::errors::fault;
-use super::rows::{Fields, Reason, bad_row, to_json};
-use super::tx::check_revision;
+use super::rows::{Fields, Reason};
+
 use crate::domain::change::ResourceKind;
 use crate::domain::ids::Revision;
 use crate::domain::settings::{RouterSettings, StoredSettings};
 use crate::fault::Outcome;
+use crate::store::values::{bad_row, check_revision, to_json};
 use crate::store::{BadRow, SettingsStore, Write};
 use crate::time::Timestamp;
 

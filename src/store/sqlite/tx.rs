@@ -150,17 +150,3 @@ impl WriteTx {
 fn forgotten_before(write: &Write) -> i64 {
     write.audit.at.unix_ms().saturating_sub(IDEMPOTENCY_MS)
 }
-
-/// Refuses a write that was made for another revision of the row than the stored one.
-pub(super) fn check_revision(noun: &'static str, stored: Revision, expected: Option<Revision>) -> Outcome<()> {
-    match expected {
-        Some(expected) if expected != stored => Err(Fault::new(Kind::Stale)
-            .say(format!("The {noun} was changed in between: it is at revision {stored}, not {expected}."))),
-        Some(_) | None => Ok(()),
-    }
-}
-
-/// The fault of a write to a row that is not there.
-pub(super) fn missing(noun: &'static str) -> Fault {
-    Fault::new(Kind::NotFound).say(format!("There is no such {noun}."))
-}

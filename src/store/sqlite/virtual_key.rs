@@ -8,8 +8,8 @@ use sqlx::sqlite::{SqliteArguments, SqliteRow};
 
 use super::SqliteStore;
 use super::errors::fault;
-use super::rows::{Fields, Reason, bad_row, hex, id_text, models_to_json, rows_wanted, to_json, to_page};
-use super::tx::{WriteTx, check_revision, missing};
+use super::rows::{Fields, Reason, id_text};
+use super::tx::WriteTx;
 use crate::domain::change::ResourceKind;
 use crate::domain::ids::{Revision, VirtualKeyId};
 use crate::domain::money::NanoCents;
@@ -18,6 +18,7 @@ use crate::domain::virtual_key::{
     BudgetMode, BudgetReset, KeyHash, PreviousSecret, VirtualKey, VirtualKeyFilter, VirtualKeySpec,
 };
 use crate::fault::Outcome;
+use crate::store::values::{bad_row, check_revision, hex, missing, models_to_json, rows_wanted, to_json, to_page};
 use crate::store::{BadRow, Created, Loaded, VirtualKeyStore, Write};
 
 const NOUN: &str = "virtual key";

@@ -3,6 +3,7 @@
 pub(super) mod catalog;
 pub(super) mod deployment;
 pub(super) mod model;
+pub(super) mod replica;
 pub(super) mod routing;
 pub(super) mod virtual_key;
 

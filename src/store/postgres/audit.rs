@@ -1,0 +1,54 @@
+//! The audit trail in PostgreSQL.
+
+use async_trait::async_trait;
+
+use super::errors::fault;
+use super::rows::{Fields, Reason, id_text};
+use super::{PostgresStore, within};
+use crate::domain::audit::AuditEntry;
+use crate::domain::ids::AuditId;
+use crate::fault::Outcome;
+use crate::store::audit::MAX_ENTRIES;
+use crate::store::values::bad_row;
+use crate::store::{AuditStore, BadRow};
+
+#[async_trait]
+impl AuditStore for PostgresStore {
+    async fn list(&self, resource: Option<&str>, limit: u32) -> Outcome<Vec<AuditEntry>> {
+        within(async {
+            let limit = limit.clamp(1, MAX_ENTRIES);
+            let query = match resource {
+                Some(resource) => sqlx::query(
+                    "SELECT * FROM admin_audit WHERE resource = $2 ORDER BY revision DESC, id DESC LIMIT $1",
+                )
+                .bind(i64::from(limit))
+                .bind(resource),
+                None => sqlx::query("SELECT * FROM admin_audit ORDER BY revision DESC, id DESC LIMIT $1")
+                    .bind(i64::from(limit)),
+            };
+            let rows = query.fetch_all(&mut *self.read().await?).await.map_err(fault)?;
+            rows.iter()
+                .map(|row| {
+                    read(&Fields(row)).map_err(|reason| bad_row("audit entry", &BadRow { id: id_text(row), reason }))
+                })
+                .collect()
+        })
+        .await
+    }
+}
+
+fn read(row: &Fields<'_>) -> Result<AuditEntry, Reason> {
+    Ok(AuditEntry {
+        id: AuditId::from_uuid(row.uuid("id")?),
+        at: row.time("at")?,
+        actor: row.owned("actor")?,
+        face: row.owned("face")?,
+        source: row.optional_owned("source")?,
+        request_id: row.optional_owned("request_id")?,
+        action: row.owned("action")?,
+        resource: row.owned("resource")?,
+        before: row.optional_owned("before")?,
+        after: row.optional_owned("after")?,
+        revision: row.revision()?,
+    })
+}

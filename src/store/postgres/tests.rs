@@ -1,0 +1,121 @@
+//! What is PostgreSQL's own: migrations, bounds, the session that listens.
+
+use std::time::Duration;
+
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use tokio::sync::watch;
+
+use super::test_database::TestDatabase;
+use super::{PostgresStore, SessionState, Sharing, open};
+use crate::domain::ids::Revision;
+use crate::fault::Kind;
+use crate::store::conformance::samples::{any_write, virtual_key};
+
+async fn migrated() -> (TestDatabase, PostgresStore) {
+    let database = TestDatabase::create().await;
+    let store = open(database.settings()).unwrap();
+    store.migrate().await.unwrap();
+    (database, store)
+}
+
+async fn run(database: &TestDatabase, sql: &str) {
+    let mut connection = PgConnection::connect(&database.url()).await.unwrap();
+    connection.execute(AssertSqlSafe(sql.to_owned())).await.unwrap();
+}
+
+#[tokio::test]
+async fn migrating_is_once_for_all_and_its_lack_is_told() {
+    let database = TestDatabase::create().await;
+    let stores: Vec<PostgresStore> = (0..4).map(|_| open(database.settings()).unwrap()).collect();
+    let fault = stores[0].check_schema().await.unwrap_err();
+    assert_eq!(fault.kind(), Kind::Unavailable);
+    assert!(fault.message().contains("unified-gateway migrate"), "{fault}");
+    assert!(stores[0].stores().changes.revision().await.unwrap_err().message().contains("migrate"));
+    let (a, b, c, d) =
+        tokio::join!(stores[0].migrate(), stores[1].migrate(), stores[2].migrate(), stores[3].migrate());
+    for done in [a, b, c, d] {
+        done.unwrap();
+    }
+    stores[0].check_schema().await.unwrap();
+    assert_eq!(stores[1].stores().changes.revision().await.unwrap(), Revision(0));
+    stores[2].migrate().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_database_of_another_version_or_build_is_refused() {
+    let (database, store) = migrated().await;
+    run(&database, "UPDATE _sqlx_migrations SET checksum = '\\x00' WHERE version = 1").await;
+    assert!(store.migrate().await.unwrap_err().message().contains("another build"));
+    let (database, store) = migrated().await;
+    run(
+        &database,
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+         VALUES (9999, 'later', true, '\\x00', 0)",
+    )
+    .await;
+    assert!(store.migrate().await.unwrap_err().message().contains("newer version"));
+    assert!(store.check_schema().await.is_err());
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_unavailable_and_the_url_is_not_told() {
+    let mut settings = super::PostgresSettings {
+        url: "postgres://someone:hunter2@127.0.0.1:1/x".into(),
+        listen_url: None,
+        max_connections: 1,
+        acquire_timeout: Duration::from_millis(200),
+    };
+    let fault = open(settings.clone()).unwrap().stores().changes.revision().await.unwrap_err();
+    assert_eq!(fault.kind(), Kind::Unavailable);
+    assert!(!format!("{fault} {fault:?}").contains("hunter2"), "{fault:?}");
+    settings.url = "postgres://someone:hunter2@h/x?sslmode=rain".into();
+    let fault = open(settings).unwrap_err();
+    assert!(fault.message().contains("DATABASE_URL") && !format!("{fault:?}").contains("hunter2"), "{fault:?}");
+}
+
+/// A session that runs beside the test.
+fn listen(store: &PostgresStore, sharing: Sharing) -> (watch::Receiver<SessionState>, tokio::task::JoinHandle<()>) {
+    let (states, seen) = watch::channel(SessionState::default());
+    let session = store.session(sharing);
+    (seen, tokio::spawn(session.run(states)))
+}
+
+async fn until(seen: &mut watch::Receiver<SessionState>, what: impl FnMut(&SessionState) -> bool) -> SessionState {
+    *tokio::time::timeout(Duration::from_secs(10), seen.wait_for(what)).await.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn a_write_is_heard_of_at_once_and_a_lost_session_is_replaced() {
+    let (database, store) = migrated().await;
+    let (mut seen, listening) = listen(&store, Sharing::Shared);
+    let before = until(&mut seen, |state| state.is_listening && state.has_place).await;
+    store.stores().virtual_keys.create(&virtual_key(1, "k"), &any_write()).await.unwrap();
+    let heard = until(&mut seen, |state| state.wakeups > before.wakeups).await;
+    assert!(heard.is_listening);
+    run(
+        &database,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+         WHERE query ILIKE '%LISTEN%' AND pid <> pg_backend_pid() AND datname = current_database()",
+    )
+    .await;
+    until(&mut seen, |state| !state.is_listening || state.wakeups > heard.wakeups).await;
+    let again = until(&mut seen, |state| state.is_listening && state.wakeups > heard.wakeups).await;
+    store.stores().virtual_keys.create(&virtual_key(2, "k"), &any_write()).await.unwrap();
+    until(&mut seen, |state| state.wakeups > again.wakeups).await;
+    listening.abort();
+}
+
+#[tokio::test]
+async fn who_counts_alone_keeps_the_others_out_until_its_end() {
+    let (_database, store) = migrated().await;
+    let (mut first, alone) = listen(&store, Sharing::Sole);
+    until(&mut first, |state| state.has_place).await;
+    let (mut second, waiting) = listen(&store, Sharing::Sole);
+    let (mut third, sharing) = listen(&store, Sharing::Shared);
+    assert!(!until(&mut second, |state| state.is_listening).await.has_place);
+    assert!(!until(&mut third, |state| state.is_listening).await.has_place);
+    alone.abort();
+    waiting.abort();
+    until(&mut third, |state| state.has_place).await;
+    sharing.abort();
+}
