@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Write};
 
 use super::build::{FIRST_MODEL, Running};
+use crate::control::system::Mode;
 use crate::domain::secret::ExposeSecret;
 
 /// Prints the banner. The key itself is shown once, and only to a terminal.
@@ -16,8 +17,12 @@ pub(super) fn print(running: &Running) {
 fn render(running: &Running, is_terminal: bool) -> String {
     let base = format!("http://{}", running.http_address);
     let version = env!("CARGO_PKG_VERSION");
-    let mut text =
-        format!("\n  Unified Gateway {version}, embedded mode, ready in {} ms\n\n", running.started_in.as_millis());
+    let ms = running.started_in.as_millis();
+    let state = match running.mode {
+        Mode::Embedded => format!("embedded mode, ready in {ms} ms"),
+        Mode::Clustered => format!("production mode, listening after {ms} ms; ready when {base}/health/ready says so"),
+    };
+    let mut text = format!("\n  Unified Gateway {version}, {state}\n\n");
     text.push_str(&format!("  HTTP   {base}/v1\n"));
     if running.has_admin_http {
         text.push_str(&format!("  admin  {base}/admin\n"));
@@ -41,6 +46,10 @@ fn render(running: &Running, is_terminal: bool) -> String {
             "$MASTER_KEY".to_owned()
         }
     };
+    if running.mode == Mode::Clustered {
+        text.push_str("\n  Ctrl-C drains and stops.\n\n");
+        return text;
+    }
     text.push_str(&format!(
         "\n  Try it (`{FIRST_MODEL}` answers by itself, it is not a model):\n\n    \
          curl {base}/v1/chat/completions \\\n      \

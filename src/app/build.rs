@@ -76,6 +76,7 @@ pub struct Running {
     pub(super) replicas: Arc<Replicas>,
     /// Ends what lives until the store is closed.
     pub(super) last_breath: CancellationToken,
+    pub(super) background: Tasks,
     pub(super) storage: Arc<Storage>,
 }
 
@@ -174,17 +175,17 @@ pub async fn start(config: Config) -> Outcome<Running> {
     let grpc =
         GrpcListener { listener: grpc_listener, services, accepting: must_close, stopping: stopping.subscribe() };
     tasks.start(grpc.serve());
-    let last_breath = CancellationToken::new();
+    let (last_breath, background) = (CancellationToken::new(), Tasks::default());
     let redis = redis.map(|link| {
         let (is_up, seen) = watch::channel(false);
         let stop = last_breath.clone();
-        tasks.start(async move {
+        background.start(async move {
             _ = stop.run_until_cancelled(link.watch(is_up)).await;
         });
         seen
     });
     let follower = Follower {
-        session: storage.listen(&tasks, last_breath.clone()),
+        session: storage.listen(&background, last_breath.clone()),
         storage: Arc::clone(&storage),
         propagation: core.propagation,
         replicas: Arc::clone(&core.control.replicas),
@@ -218,6 +219,7 @@ pub async fn start(config: Config) -> Outcome<Running> {
         grpc_health,
         replicas: core.control.replicas,
         last_breath,
+        background,
         storage,
     })
 }

@@ -6,7 +6,7 @@ use sqlx::postgres::PgRow;
 
 use super::errors::fault;
 use super::rows::{Fields, Reason};
-use super::{PostgresStore, within};
+use super::{LOOK_PATIENCE, PostgresStore, within_time};
 use crate::domain::change::{ChangesSince, ConfigChange, ResourceKind};
 use crate::domain::ids::Revision;
 use crate::fault::{Fault, Kind, Outcome};
@@ -23,7 +23,7 @@ const CHANGES: &str = "
 #[async_trait]
 impl ChangeStore for PostgresStore {
     async fn revision(&self) -> Outcome<Revision> {
-        within(async {
+        within_time(LOOK_PATIENCE, async {
             sqlx::query_scalar("SELECT revision FROM config_revision")
                 .fetch_one(&mut *self.read().await?)
                 .await
@@ -34,7 +34,7 @@ impl ChangeStore for PostgresStore {
     }
 
     async fn changes_since(&self, seen: Revision) -> Outcome<ChangesSince> {
-        within(async {
+        within_time(LOOK_PATIENCE, async {
             let rows = sqlx::query(CHANGES).bind(seen.0).fetch_all(&mut *self.read().await?).await.map_err(fault)?;
             let first = rows.first().ok_or_else(|| Fault::new(Kind::Internal).because("config_revision has no row"))?;
             let current: i64 = first.try_get("current").map_err(fault)?;

@@ -12,7 +12,7 @@ use super::errors::fault;
 use super::fallback::{chains_naming, prune_chains};
 use super::rows::{Fields, Reason, id_text};
 use super::tx::WriteTx;
-use super::{PostgresStore, within};
+use super::{LOAD_PATIENCE, PostgresStore, within, within_time};
 use crate::domain::change::ResourceKind;
 use crate::domain::deployment::{Deployment, DeploymentFilter, DeploymentSpec};
 use crate::domain::ids::{DeploymentId, Revision};
@@ -160,7 +160,7 @@ impl DeploymentStore for PostgresStore {
     }
 
     async fn load(&self, ids: Option<&[DeploymentId]>) -> Outcome<Loaded<Deployment>> {
-        within(async {
+        within_time(LOAD_PATIENCE, async {
             let mut tx = self.read().await?;
             let mut loaded = Vec::new();
             let Some(ids) = ids else {

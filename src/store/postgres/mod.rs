@@ -42,8 +42,12 @@ pub(in crate::store) use test_database::TestDatabase;
 
 /// What is notified after every write, with the revision as payload.
 const CHANNEL: &str = "gateway_config";
-/// Longest time of one call; loading everything is the longest.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Longest time of one call, the wait for a connection included.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Longest time to load all rows of a table.
+const LOAD_PATIENCE: Duration = Duration::from_secs(60);
+/// Longest time to look for changes, which everything that waits for them stands behind.
+const LOOK_PATIENCE: Duration = Duration::from_secs(3);
 
 /// The control store in one PostgreSQL database. Cheap to clone; clones share the connections.
 #[derive(Debug, Clone)]
@@ -91,10 +95,14 @@ impl PostgresStore {
     }
 }
 
-/// Gives a call up that takes longer than anything should, such as on a connection whose packets are lost.
+/// Gives a call up that takes longer than it should, such as on a connection whose packets are lost.
 async fn within<T>(call: impl Future<Output = Outcome<T>>) -> Outcome<T> {
+    within_time(PATIENCE, call).await
+}
+
+async fn within_time<T>(patience: Duration, call: impl Future<Output = Outcome<T>>) -> Outcome<T> {
     let silent = |_| Err(Fault::new(Kind::Unavailable).say(UNREACHABLE).because("PostgreSQL did not answer in time"));
-    tokio::time::timeout(PATIENCE, call).await.unwrap_or_else(silent)
+    tokio::time::timeout(patience, call).await.unwrap_or_else(silent)
 }
 
 /// The public sentence for a store that cannot be reached.

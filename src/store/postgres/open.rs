@@ -7,7 +7,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, SqlSafeStr};
 
 use super::errors::{fault, migration_fault, outdated};
-use super::{PostgresStore, within};
+use super::{LOAD_PATIENCE, PostgresStore, within, within_time};
 use crate::domain::secret::{ExposeSecret, SecretString};
 use crate::fault::{Fault, Kind, Outcome};
 use crate::store::write::LOG_REVISIONS;
@@ -76,7 +76,7 @@ impl PostgresStore {
     /// # Errors
     /// `Unavailable` when the database cannot be reached, or was written by a newer version or another build.
     pub async fn migrate(&self) -> Outcome<()> {
-        within(async {
+        within_time(LOAD_PATIENCE, async {
             // Its lock belongs to a session, which a pooler in transaction mode would share out.
             let direct = PgPoolOptions::new().max_connections(1).acquire_timeout(CONNECT);
             let direct = direct.connect_with(self.direct.clone()).await.map_err(fault)?;

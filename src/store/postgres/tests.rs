@@ -31,8 +31,7 @@ async fn migrating_is_once_for_all_and_its_lack_is_told() {
     assert_eq!(fault.kind(), Kind::Unavailable);
     assert!(fault.message().contains("unified-gateway migrate"), "{fault}");
     assert!(stores[0].stores().changes.revision().await.unwrap_err().message().contains("migrate"));
-    let (a, b, c, d) =
-        tokio::join!(stores[0].migrate(), stores[1].migrate(), stores[2].migrate(), stores[3].migrate());
+    let (a, b, c, d) = tokio::join!(stores[0].migrate(), stores[1].migrate(), stores[2].migrate(), stores[3].migrate());
     for done in [a, b, c, d] {
         done.unwrap();
     }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::errors::fault;
 use super::rows::{Fields, Reason, id_text};
 use super::tx::WriteTx;
-use super::{PostgresStore, within};
+use super::{LOAD_PATIENCE, PostgresStore, within, within_time};
 use crate::domain::change::ResourceKind;
 use crate::domain::ids::{Revision, VirtualKeyId};
 use crate::domain::money::NanoCents;
@@ -140,7 +140,7 @@ impl VirtualKeyStore for PostgresStore {
     }
 
     async fn load(&self, ids: Option<&[VirtualKeyId]>) -> Outcome<Loaded<VirtualKey>> {
-        within(async {
+        within_time(LOAD_PATIENCE, async {
             let mut tx = self.read().await?;
             let mut loaded = Vec::new();
             let Some(ids) = ids else {

@@ -1,0 +1,75 @@
+//! A way through to a server that can be cut or can go silent, as networks do.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+/// What a tunnel does with what it is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Passage {
+    /// Everything passes.
+    Open,
+    /// Connections are accepted and kept; no byte passes.
+    Silent,
+    /// Connections are closed.
+    Cut,
+}
+
+/// A port that leads to another one.
+#[derive(Debug)]
+pub(crate) struct Tunnel {
+    pub(crate) address: SocketAddr,
+    passage: Arc<watch::Sender<Passage>>,
+}
+
+impl Tunnel {
+    /// To `target`.
+    pub(crate) async fn to(target: SocketAddr, first: Passage) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let passage = Arc::new(watch::channel(first).0);
+        let passages = Arc::clone(&passage);
+        tokio::spawn(async move {
+            while let Ok((near, _)) = listener.accept().await {
+                let passage = passages.subscribe();
+                if *passage.borrow() != Passage::Cut {
+                    tokio::spawn(carry(near, target, passage));
+                }
+            }
+        });
+        Self { address, passage }
+    }
+
+    /// From now on, for connections that are there as for new ones.
+    pub(crate) fn set(&self, passage: Passage) {
+        self.passage.send_replace(passage);
+    }
+}
+
+async fn carry(near: TcpStream, target: SocketAddr, mut passage: watch::Receiver<Passage>) {
+    let Ok(far) = TcpStream::connect(target).await else { return };
+    let ((near_in, near_out), (far_in, far_out)) = (near.into_split(), far.into_split());
+    let (there, back) = (pass(near_in, far_out, passage.clone()), pass(far_in, near_out, passage.clone()));
+    tokio::select! {
+        () = there => {}
+        () = back => {}
+        _ = passage.wait_for(|passage| *passage == Passage::Cut) => {}
+    }
+}
+
+async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut passage: watch::Receiver<Passage>) {
+    let mut buffer = vec![0; 16 * 1024];
+    while let Ok(count @ 1..) = from.read(&mut buffer).await {
+        // What arrives in the silence is lost for as long as it lasts.
+        if passage.wait_for(|passage| *passage != Passage::Silent).await.is_err() {
+            return;
+        }
+        if to.write_all(&buffer[..count]).await.is_err() {
+            return;
+        }
+    }
+}
