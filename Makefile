@@ -7,10 +7,10 @@ CARGO ?= cargo
 # Arguments of the gateway: make run ARGS="--port 8080"
 ARGS ?=
 
-.PHONY: help run build check test services e2e figures clean
+.PHONY: help run build check test services e2e figures propagation clean
 
 help: ## List these verbs
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Build the gateway and run it: make run ARGS="--port 8080"
 	@$(CARGO) run --release --bin unified-gateway -- $(ARGS)
@@ -44,6 +44,9 @@ e2e: ## Official client libraries and tools against a running gateway
 
 figures: ## Measure what the documentation promises and print the numbers
 	@integration-tests/figures.sh
+
+propagation: ## How fast a change is in force on another replica, undisturbed and disturbed
+	@integration-tests/services.sh --production integration-tests/figures.sh propagation
 
 clean: ## Remove what was built; state in ./data stays
 	@$(CARGO) clean

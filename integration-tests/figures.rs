@@ -3,7 +3,11 @@
 //! `make figures` builds both programs and runs this one. The gateway under test is a process of its own, found next to
 //! this program; its provider is the stub, in this process. A promise that does not hold, such as a disabled key that
 //! still works, ends the run; a figure that misses its target is printed as it is.
+//!
+//! With the argument `propagation` it measures two replicas around one PostgreSQL instead (`make propagation`).
 
+#[path = "figures_propagation.rs"]
+mod propagation;
 #[path = "support/stub_provider/mod.rs"]
 #[expect(dead_code, reason = "part of it is for tests in the same process")]
 mod stub_provider;
@@ -43,6 +47,9 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 #[tokio::main]
 async fn main() -> Outcome<()> {
+    if std::env::args().nth(1).as_deref() == Some("propagation") {
+        return propagation::measure().await;
+    }
     start_up().await?;
     many_keys().await?;
     overhead().await?;
@@ -231,19 +238,29 @@ struct Gateway {
 
 impl Gateway {
     async fn start(data: &Path) -> Outcome<Self> {
+        Self::start_with(data, &[], &[]).await
+    }
+
+    /// With further settings, run by another program (such as `ip netns exec …`) if one is given.
+    async fn start_with(data: &Path, settings: &[(&str, &str)], runner: &[&str]) -> Outcome<Self> {
         let program = std::env::current_exe()?.with_file_name("../unified-gateway");
         let (port, grpc_port) = free_ports()?;
         let begun = SystemClock.instant();
         // In a folder and an environment of its own, so that no setting of the developer is read.
-        let child = Command::new(program)
+        let mut words = runner.iter().map(std::ffi::OsStr::new).chain([program.as_os_str()]);
+        let mut command = Command::new(words.next().ok_or("no program")?);
+        let child = command
+            .args(words)
             .current_dir(data)
             .env_clear()
             .envs([("HOST", "127.0.0.1"), ("MASTER_KEY", MASTER_KEY), ("LOG_LEVEL", "warn")])
             .envs([("PORT", port.to_string()), ("GRPC_PORT", grpc_port.to_string())])
             .env("DATA_DIR", data)
+            .envs(settings.iter().copied())
             .stdout(Stdio::null())
             .spawn()?;
-        let base = format!("http://127.0.0.1:{port}");
+        let host = settings.iter().find_map(|(name, value)| (*name == "HOST").then_some(*value)).unwrap_or("127.0.0.1");
+        let base = format!("http://{host}:{port}");
         let mut gateway = Self { child, base, ready_after: Duration::ZERO };
         let caller = Caller::new(&gateway.base, "");
         while !caller.ready().await {

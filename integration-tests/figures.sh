@@ -6,4 +6,4 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 profile=${PROFILE:-release}
 cargo build --quiet --profile "$profile" --bin unified-gateway
-exec cargo run --quiet --profile "$profile" --example figures
+exec cargo run --quiet --profile "$profile" --example figures -- "$@"

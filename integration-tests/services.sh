@@ -77,8 +77,10 @@ redis_pid=
 stop() {
     local status=$?
     trap - EXIT INT TERM
-    # Fast shutdown: what is open is rolled back.
-    [ -z "$postgres_pid" ] || kill -INT "$postgres_pid" 2>/dev/null || true
+    # By its folder: a test may have restarted it. Fast shutdown: what is open is rolled back.
+    if [ -n "$postgres_pid" ]; then
+        "${runner[@]}" "$UNIFIED_TEST_POSTGRES_PROGRAMS/pg_ctl" -s -D "$home/postgres" -m fast stop 2>/dev/null || true
+    fi
     [ -z "$redis_pid" ] || kill -TERM "$redis_pid" 2>/dev/null || true
     wait 2>/dev/null || true
     rm -rf "$home"
@@ -110,9 +112,9 @@ start_postgres() {
     done
     postgres_version=$("$programs/postgres" --version | awk '{ print $3 }')
     export UNIFIED_TEST_DATABASE_URL="postgres://gateway@127.0.0.1:$port/postgres"
-    # For tests that stop and start the server themselves.
     export UNIFIED_TEST_POSTGRES_PROGRAMS="$programs"
-    export UNIFIED_TEST_POSTGRES_USER="$user"
+    # What restarts the server, for those who want to see what happens then.
+    export UNIFIED_TEST_POSTGRES_RESTART="${runner[*]} $programs/pg_ctl -s -w -D $home/postgres -l $home/postgres/restart.log -m fast restart"
 }
 
 start_redis() {

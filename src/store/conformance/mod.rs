@@ -6,11 +6,13 @@
 
 mod audit;
 mod backend;
+mod batches;
 mod changes;
 mod concurrency;
 mod deployments;
 mod fallbacks;
 mod idempotency;
+mod replicas;
 pub(in crate::store) mod samples;
 mod settings;
 mod virtual_keys;
@@ -87,6 +89,15 @@ on_every_backend! {
         the_same_request_id_for_other_content_is_a_conflict
         a_request_id_is_remembered_per_kind
         a_request_id_is_forgotten_after_a_day
+    }
+    batches {
+        all_steps_come_under_one_revision
+        one_bad_step_undoes_all
+        models_that_cease_to_exist_leave_the_chains_that_are_not_set
+    }
+    replicas {
+        every_replica_is_listed_as_it_last_reported
+        envelopes_are_paged_by_id_and_replaced_only_as_they_were_read
     }
     concurrency {
         one_writer_wins_per_expected_revision_and_revisions_have_no_gaps

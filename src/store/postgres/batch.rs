@@ -1,16 +1,17 @@
 //! Several writes as one in PostgreSQL.
 
-use async_trait::async_trait;
+use std::collections::BTreeSet;
 
-use super::PostgresStore;
-use crate::domain::config_batch::Step;
+use super::{LOAD_PATIENCE, PostgresStore, deployment, fallback, settings, virtual_key, within_time};
+use crate::domain::config_batch::{MAX_STEPS, Step, StepChange};
 use crate::domain::ids::Revision;
-use crate::fault::{Kind, Outcome};
+use crate::fault::{Fault, Kind, Outcome};
 use crate::store::BatchStore;
+use crate::store::batch::batch_store;
+use crate::store::values::check_revision;
 
-#[async_trait]
-impl BatchStore for PostgresStore {
-    async fn apply(&self, _steps: &[Step], _expected: Revision) -> Outcome<Revision> {
-        Err(Kind::Internal.into())
-    }
+batch_store!(PostgresStore, bounded);
+
+async fn bounded<T>(call: impl Future<Output = Outcome<T>>) -> Outcome<T> {
+    within_time(LOAD_PATIENCE, call).await
 }

@@ -102,7 +102,7 @@ impl Session {
             // A burst is one reason to look.
             match timeout(quiet, listener.try_recv()).await {
                 Ok(Ok(Some(_))) => while listener.next_buffered().is_some() {},
-                Ok(Ok(None)) => return Err(sqlx::Error::PoolClosed),
+                Ok(Ok(None)) => return Err(std::io::Error::from(std::io::ErrorKind::ConnectionAborted).into()),
                 Ok(Err(error)) => return Err(error),
                 Err(_) => {
                     bounded(PING_PATIENCE, listener.execute("SELECT 1")).await?;

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 
 use super::errors::fault;
 use super::rows::{Fields, Reason};
+use super::tx::WriteTx;
 use super::{PostgresStore, within};
 
 use crate::domain::change::ResourceKind;
@@ -50,22 +51,27 @@ impl SettingsStore for PostgresStore {
                 .await
                 .map_err(fault)?;
             check_revision(NOUN, stored.map(Revision).unwrap_or_default(), Some(expected))?;
-            sqlx::query(
-                "INSERT INTO router_settings (id, revision, updated_at, settings) VALUES (1, $1, $2, $3)
-             ON CONFLICT (id) DO UPDATE SET
-                revision = excluded.revision, updated_at = excluded.updated_at, settings = excluded.settings",
-            )
-            .bind(tx.revision().0)
-            .bind(at.unix_ms())
-            .bind(to_json(settings)?)
-            .execute(tx.conn())
-            .await
-            .map_err(fault)?;
-            tx.log(ResourceKind::RouterSettings, "", false).await?;
+            put(&mut tx, settings, at).await?;
             tx.commit(write).await
         })
         .await
     }
+}
+
+/// Replaces the row and logs it.
+pub(super) async fn put(tx: &mut WriteTx, settings: &RouterSettings, at: Timestamp) -> Outcome<()> {
+    sqlx::query(
+        "INSERT INTO router_settings (id, revision, updated_at, settings) VALUES (1, $1, $2, $3)
+             ON CONFLICT (id) DO UPDATE SET
+                revision = excluded.revision, updated_at = excluded.updated_at, settings = excluded.settings",
+    )
+    .bind(tx.revision().0)
+    .bind(at.unix_ms())
+    .bind(to_json(settings)?)
+    .execute(tx.conn())
+    .await
+    .map_err(fault)?;
+    tx.log(ResourceKind::RouterSettings, "", false).await
 }
 
 fn read(row: &Fields<'_>) -> Result<StoredSettings, Reason> {

@@ -62,12 +62,7 @@ impl VirtualKeyStore for PostgresStore {
             if let Some(id) = tx.replayed(ResourceKind::VirtualKey, write).await? {
                 return Ok(Created::Replayed(id));
             }
-            bind(INSERT, virtual_key, tx.revision())?
-                .bind(virtual_key.created_at.unix_ms())
-                .execute(tx.conn())
-                .await
-                .map_err(fault)?;
-            tx.log(ResourceKind::VirtualKey, &virtual_key.id.to_string(), false).await?;
+            insert(&mut tx, virtual_key).await?;
             tx.remember(ResourceKind::VirtualKey, virtual_key.id.as_uuid(), write).await?;
             tx.commit(write).await.map(Created::New)
         })
@@ -116,9 +111,7 @@ impl VirtualKeyStore for PostgresStore {
     async fn replace(&self, virtual_key: &VirtualKey, expected: Revision, write: &Write) -> Outcome<Revision> {
         within(async {
             let mut tx = self.write().await?;
-            check_revision(NOUN, stored_revision(&mut tx, virtual_key.id).await?, Some(expected))?;
-            bind(UPDATE, virtual_key, tx.revision())?.execute(tx.conn()).await.map_err(fault)?;
-            tx.log(ResourceKind::VirtualKey, &virtual_key.id.to_string(), false).await?;
+            update(&mut tx, virtual_key, Some(expected)).await?;
             tx.commit(write).await
         })
         .await
@@ -127,13 +120,7 @@ impl VirtualKeyStore for PostgresStore {
     async fn delete(&self, id: VirtualKeyId, expected: Option<Revision>, write: &Write) -> Outcome<Revision> {
         within(async {
             let mut tx = self.write().await?;
-            check_revision(NOUN, stored_revision(&mut tx, id).await?, expected)?;
-            sqlx::query("DELETE FROM virtual_keys WHERE id = $1")
-                .bind(key(id))
-                .execute(tx.conn())
-                .await
-                .map_err(fault)?;
-            tx.log(ResourceKind::VirtualKey, &id.to_string(), true).await?;
+            remove(&mut tx, id, expected).await?;
             tx.commit(write).await
         })
         .await
@@ -163,6 +150,30 @@ impl VirtualKeyStore for PostgresStore {
         })
         .await
     }
+}
+
+/// Inserts a row and logs it.
+pub(super) async fn insert(tx: &mut WriteTx, virtual_key: &VirtualKey) -> Outcome<()> {
+    bind(INSERT, virtual_key, tx.revision())?
+        .bind(virtual_key.created_at.unix_ms())
+        .execute(tx.conn())
+        .await
+        .map_err(fault)?;
+    tx.log(ResourceKind::VirtualKey, &virtual_key.id.to_string(), false).await
+}
+
+/// Replaces a row, if it is at revision `expected`, and logs it.
+pub(super) async fn update(tx: &mut WriteTx, virtual_key: &VirtualKey, expected: Option<Revision>) -> Outcome<()> {
+    check_revision(NOUN, stored_revision(tx, virtual_key.id).await?, expected)?;
+    bind(UPDATE, virtual_key, tx.revision())?.execute(tx.conn()).await.map_err(fault)?;
+    tx.log(ResourceKind::VirtualKey, &virtual_key.id.to_string(), false).await
+}
+
+/// Deletes a row, if it is at revision `expected`, and logs it.
+pub(super) async fn remove(tx: &mut WriteTx, id: VirtualKeyId, expected: Option<Revision>) -> Outcome<()> {
+    check_revision(NOUN, stored_revision(tx, id).await?, expected)?;
+    sqlx::query("DELETE FROM virtual_keys WHERE id = $1").bind(key(id)).execute(tx.conn()).await.map_err(fault)?;
+    tx.log(ResourceKind::VirtualKey, &id.to_string(), true).await
 }
 
 async fn stored_revision(tx: &mut WriteTx, id: VirtualKeyId) -> Outcome<Revision> {

@@ -67,12 +67,7 @@ impl DeploymentStore for SqliteStore {
         if let Some(id) = tx.replayed(ResourceKind::Deployment, write).await? {
             return Ok(Created::Replayed(id));
         }
-        bind(INSERT, deployment, tx.revision())?
-            .bind(deployment.created_at.unix_ms())
-            .execute(tx.conn())
-            .await
-            .map_err(fault)?;
-        tx.log(ResourceKind::Deployment, &deployment.id.to_string(), false).await?;
+        insert(&mut tx, deployment).await?;
         tx.remember(ResourceKind::Deployment, deployment.id.as_uuid(), write).await?;
         tx.commit(write).await.map(Created::New)
     }
@@ -116,24 +111,18 @@ impl DeploymentStore for SqliteStore {
 
     async fn replace(&self, deployment: &Deployment, expected: Revision, write: &Write) -> Outcome<Revision> {
         let mut tx = self.write().await?;
-        let stored = Stored::get(&mut tx, deployment.id).await?;
-        check_revision(NOUN, stored.revision, Some(expected))?;
-        bind(UPDATE, deployment, tx.revision())?.execute(tx.conn()).await.map_err(fault)?;
-        if stored.public_model != deployment.spec.public_model.as_str() {
-            check_not_orphaned(&mut tx, &stored.public_model).await?;
+        let model = update(&mut tx, deployment, Some(expected)).await?;
+        if model != deployment.spec.public_model.as_str() {
+            check_not_orphaned(&mut tx, &model).await?;
         }
-        tx.log(ResourceKind::Deployment, &deployment.id.to_string(), false).await?;
         tx.commit(write).await
     }
 
     async fn delete(&self, id: DeploymentId, expected: Option<Revision>, write: &Write) -> Outcome<Revision> {
         let mut tx = self.write().await?;
-        let stored = Stored::get(&mut tx, id).await?;
-        check_revision(NOUN, stored.revision, expected)?;
-        sqlx::query("DELETE FROM deployments WHERE id = ?1").bind(key(id)).execute(tx.conn()).await.map_err(fault)?;
-        tx.log(ResourceKind::Deployment, &id.to_string(), true).await?;
-        if !has_deployment(&mut tx, &stored.public_model).await? {
-            prune_chains(&mut tx, &stored.public_model, write.audit.at).await?;
+        let model = remove(&mut tx, id, expected).await?;
+        if !has_deployment(&mut tx, &model).await? {
+            prune_chains(&mut tx, &model, write.audit.at).await?;
         }
         tx.commit(write).await
     }
@@ -208,6 +197,34 @@ impl Stored {
             public_model: row.try_get("public_model").map_err(fault)?,
         })
     }
+}
+
+/// Inserts a row and logs it.
+pub(super) async fn insert(tx: &mut WriteTx, deployment: &Deployment) -> Outcome<()> {
+    bind(INSERT, deployment, tx.revision())?
+        .bind(deployment.created_at.unix_ms())
+        .execute(tx.conn())
+        .await
+        .map_err(fault)?;
+    tx.log(ResourceKind::Deployment, &deployment.id.to_string(), false).await
+}
+
+/// Replaces a row, if it is at revision `expected`, and logs it. Answers the public model it had.
+pub(super) async fn update(tx: &mut WriteTx, deployment: &Deployment, expected: Option<Revision>) -> Outcome<String> {
+    let stored = Stored::get(tx, deployment.id).await?;
+    check_revision(NOUN, stored.revision, expected)?;
+    bind(UPDATE, deployment, tx.revision())?.execute(tx.conn()).await.map_err(fault)?;
+    tx.log(ResourceKind::Deployment, &deployment.id.to_string(), false).await?;
+    Ok(stored.public_model)
+}
+
+/// Deletes a row, if it is at revision `expected`, and logs it. Answers the public model it had.
+pub(super) async fn remove(tx: &mut WriteTx, id: DeploymentId, expected: Option<Revision>) -> Outcome<String> {
+    let stored = Stored::get(tx, id).await?;
+    check_revision(NOUN, stored.revision, expected)?;
+    sqlx::query("DELETE FROM deployments WHERE id = ?1").bind(key(id)).execute(tx.conn()).await.map_err(fault)?;
+    tx.log(ResourceKind::Deployment, &id.to_string(), true).await?;
+    Ok(stored.public_model)
 }
 
 /// Whether any deployment, enabled or not, has this public model.

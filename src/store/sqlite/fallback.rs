@@ -64,8 +64,7 @@ impl FallbackStore for SqliteStore {
         let mut tx = self.write().await?;
         let stored = stored_revision(&mut tx, chain.primary.as_str(), chain.reason).await?;
         check_revision(NOUN, stored.unwrap_or_default(), expected)?;
-        check_models_exist(&mut tx, chain).await?;
-        put(&mut tx, chain).await?;
+        put_checked(&mut tx, chain).await?;
         tx.commit(write).await
     }
 
@@ -77,9 +76,7 @@ impl FallbackStore for SqliteStore {
         write: &Write,
     ) -> Outcome<Revision> {
         let mut tx = self.write().await?;
-        let stored = stored_revision(&mut tx, primary, reason).await?.ok_or_else(|| missing(NOUN))?;
-        check_revision(NOUN, stored, expected)?;
-        remove(&mut tx, primary, reason).await?;
+        delete_chain(&mut tx, primary, reason, expected).await?;
         tx.commit(write).await
     }
 
@@ -125,6 +122,24 @@ async fn stored_revision(tx: &mut WriteTx, primary: &str, reason: FallbackReason
         .await
         .map_err(fault)?;
     Ok(revision.map(Revision))
+}
+
+/// Writes a chain whose models all have deployments.
+pub(super) async fn put_checked(tx: &mut WriteTx, chain: &FallbackChain) -> Outcome<()> {
+    check_models_exist(tx, chain).await?;
+    put(tx, chain).await
+}
+
+/// Deletes a chain, if it is at revision `expected`.
+pub(super) async fn delete_chain(
+    tx: &mut WriteTx,
+    primary: &str,
+    reason: FallbackReason,
+    expected: Option<Revision>,
+) -> Outcome<()> {
+    let stored = stored_revision(tx, primary, reason).await?.ok_or_else(|| missing(NOUN))?;
+    check_revision(NOUN, stored, expected)?;
+    remove(tx, primary, reason).await
 }
 
 async fn check_models_exist(tx: &mut WriteTx, chain: &FallbackChain) -> Outcome<()> {

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::SqliteStore;
 use super::errors::fault;
+use crate::domain::audit::AuditDraft;
 use crate::domain::change::ResourceKind;
 use crate::domain::ids::Revision;
 use crate::fault::{Fault, Kind, Outcome};
@@ -50,14 +51,17 @@ impl WriteTx {
 
     /// Notes that a row changed.
     pub(super) async fn log(&mut self, kind: ResourceKind, id: &str, deleted: bool) -> Outcome<()> {
-        sqlx::query("INSERT INTO config_changes (revision, kind, id, deleted) VALUES (?1, ?2, ?3, ?4)")
-            .bind(self.revision.0)
-            .bind(kind.as_str())
-            .bind(id)
-            .bind(deleted)
-            .execute(self.conn())
-            .await
-            .map_err(fault)?;
+        sqlx::query(
+            "INSERT INTO config_changes (revision, kind, id, deleted) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (revision, kind, id) DO UPDATE SET deleted = excluded.deleted",
+        )
+        .bind(self.revision.0)
+        .bind(kind.as_str())
+        .bind(id)
+        .bind(deleted)
+        .execute(self.conn())
+        .await
+        .map_err(fault)?;
         Ok(())
     }
 
@@ -109,9 +113,16 @@ impl WriteTx {
     }
 
     /// Records the audit entry, cuts the change log to its length and commits.
-    pub(super) async fn commit(mut self, write: &Write) -> Outcome<Revision> {
+    pub(super) async fn commit(self, write: &Write) -> Outcome<Revision> {
+        self.commit_all(std::iter::once(&write.audit)).await
+    }
+
+    /// The same with several audit entries.
+    pub(super) async fn commit_all(mut self, entries: impl Iterator<Item = &AuditDraft> + Send) -> Outcome<Revision> {
         let revision = self.revision;
-        self.record(write).await?;
+        for entry in entries {
+            self.record(entry).await?;
+        }
         let cut = revision.0.saturating_sub(self.log_revisions);
         sqlx::query("DELETE FROM config_changes WHERE revision <= ?1")
             .bind(cut)
@@ -122,8 +133,7 @@ impl WriteTx {
         Ok(revision)
     }
 
-    async fn record(&mut self, write: &Write) -> Outcome<()> {
-        let audit = &write.audit;
+    async fn record(&mut self, audit: &AuditDraft) -> Outcome<()> {
         sqlx::query(
             "INSERT INTO admin_audit
                (id, revision, at, actor, face, source, request_id, action, resource, before, after)
