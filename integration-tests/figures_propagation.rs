@@ -294,7 +294,9 @@ async fn insert_keys(database: &str) -> Outcome<()> {
          DELETE FROM config_changes;
          COMMIT"
     );
-    run(database, &sql).await
+    run(database, &sql).await?;
+    // As autovacuum does a minute later.
+    run(database, "ANALYZE").await
 }
 
 fn variable(name: &str) -> Outcome<String> {

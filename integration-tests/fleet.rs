@@ -173,3 +173,36 @@ async fn without_leave_to_migrate_an_empty_database_is_waited_for() {
     other.stop().await;
     patient.until_ready("ready").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_configuration_moves_to_another_fleet_as_a_document() {
+    let (here, there) = (Database::create().await, Database::create().await);
+    let (a, b) = (Replica::start(&here).await, Replica::start(&there).await);
+    a.deploy_echo("echo").await;
+    a.deploy_echo("spare").await;
+    let chain = json!({"primaryModel": "echo", "reason": "general", "fallbackModels": ["spare"]});
+    a.configure("PUT", "/admin/fallbacks", &chain).await;
+    a.create_key().await;
+    let mut document = a.configure("GET", "/admin/config?includeKeys=true", &Value::Null).await;
+    let same = a.configure("PUT", "/admin/config?includeKeys=true", &document).await;
+    assert_eq!((&same["differences"], &same["revision"]), (&json!([]), &json!(4)), "an export changes nothing");
+    for list in ["deployments", "keys"] {
+        for entry in document[list].as_array_mut().unwrap() {
+            entry.as_object_mut().unwrap().remove("id");
+        }
+    }
+    let dry = b.configure("PUT", "/admin/config?includeKeys=true&dryRun=true", &document).await;
+    assert_eq!((dry["differences"].as_array().unwrap().len(), &dry["issuedKeys"]), (4, &json!([])));
+    assert_eq!(dry["revision"], 0);
+    let applied = b.configure("PUT", "/admin/config?includeKeys=true", &document).await;
+    assert_eq!(applied["revision"], 1);
+    let key = applied["issuedKeys"][0]["key"].as_str().unwrap();
+    assert_eq!(b.status(key, "spare").await, 200, "the new secret is answered once and works at once");
+
+    document["deployments"][0]["wieght"] = json!(3);
+    let refused = b.admin("PUT", "/admin/config?includeKeys=true", &document).await;
+    assert_eq!(refused.status, 400);
+    assert_eq!(refused.json()["error"]["param"], "deployments[0].wieght", "{}", refused.text());
+    let pruned = b.admin("PUT", "/admin/config?prune=true", &json!({"deployments": []})).await;
+    assert_eq!((pruned.status, pruned.json()["error"]["param"].as_str()), (400, Some("revision")));
+}

@@ -13,6 +13,8 @@ mod input;
 #[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
+mod probe;
+#[cfg(test)]
 mod relay;
 #[cfg(test)]
 mod routing;

@@ -86,8 +86,12 @@ BEGIN
 END
 $$;
 
-CREATE TRIGGER virtual_keys_secret BEFORE INSERT OR UPDATE OF hash, previous_hash ON virtual_keys
+CREATE TRIGGER virtual_keys_secret_inserted BEFORE INSERT ON virtual_keys
 FOR EACH ROW EXECUTE FUNCTION virtual_keys_check_secret();
+
+CREATE TRIGGER virtual_keys_secret_updated BEFORE UPDATE OF hash, previous_hash ON virtual_keys
+FOR EACH ROW WHEN (OLD.hash <> NEW.hash OR OLD.previous_hash IS DISTINCT FROM NEW.previous_hash)
+EXECUTE FUNCTION virtual_keys_check_secret();
 
 CREATE TABLE fallback_chains (
     primary_model TEXT COLLATE "C" NOT NULL CHECK (octet_length(primary_model) BETWEEN 1 AND 256),

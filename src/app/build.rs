@@ -39,7 +39,7 @@ use crate::fault::{Fault, Kind, Outcome};
 use crate::gateway::{Bounds, ErrorDetail, Gateway, Parts as GatewayParts};
 use crate::ledger::redis::RedisLink;
 use crate::providers;
-use crate::routing::{Publisher, Snapshot};
+use crate::routing::{ProbeDeployment, Publisher, Snapshot};
 use crate::time::{Clock, SystemClock};
 use crate::transport::{ClientSettings, HttpClient};
 use crate::vault::{Entropy, MasterKey, SystemEntropy};
@@ -117,17 +117,11 @@ pub async fn start(config: Config) -> Outcome<Running> {
         ..Readiness::default()
     });
     let Secrets { master_key, is_new, path: master_key_path, keyring } = secrets;
-    let core = Core::build(&storage, keyring, &clock)?;
-    if !is_shared {
-        // A file of one's own is there or it is not: what is wrong with it stops the start.
-        core.propagation.load().await?;
-        core.furnish().await?;
-    }
-
+    let publisher = Arc::new(Publisher::new(Snapshot::empty(clock.now())));
     let master = MasterKey::new(master_key.expose_secret());
     let auth = Arc::new(AdminAuth::new(master.clone(), Arc::clone(&clock)));
     let gateway = Gateway::new(GatewayParts {
-        publisher: Arc::clone(&core.publisher),
+        publisher: Arc::clone(&publisher),
         master_key: master,
         client: HttpClient::new(&ClientSettings {
             connect_timeout: upstream.connect_timeout,
@@ -149,6 +143,13 @@ pub async fn start(config: Config) -> Outcome<Running> {
             upstream::ErrorDetail::Generic => ErrorDetail::Generic,
         },
     });
+    let core = Core::build(&storage, keyring, &clock, publisher, Arc::new(gateway.clone()))?;
+    if !is_shared {
+        // A file of one's own is there or it is not: what is wrong with it stops the start.
+        core.propagation.load().await?;
+        core.furnish().await?;
+    }
+
     let bodies = BodyReader::new(limits.max_json_body_bytes, limits.max_inflight_body_bytes, limits.body_read_timeout);
     let state = HttpState { gateway, bodies: Arc::new(bodies), public_model_list: server.public_model_list };
     let mut routes = http::router(state).merge(health::router(core.health(readiness_view, &clock)));
@@ -233,11 +234,16 @@ struct Core {
 
 impl Core {
     /// Puts the control plane together. Reads nothing yet.
-    fn build(storage: &Storage, keyring: crate::vault::Keyring, clock: &Arc<dyn Clock>) -> Outcome<Self> {
+    fn build(
+        storage: &Storage,
+        keyring: crate::vault::Keyring,
+        clock: &Arc<dyn Clock>,
+        publisher: Arc<Publisher>,
+        probe: Arc<dyn ProbeDeployment>,
+    ) -> Outcome<Self> {
         let stores = storage.stores();
         let catalog = Arc::new(Catalog::load(providers::presets())?);
         let keyring = Arc::new(keyring);
-        let publisher = Arc::new(Publisher::new(Snapshot::empty(clock.now())));
         let propagation = Arc::new(Propagation::new(
             stores.clone(),
             Arc::clone(&catalog),
@@ -252,6 +258,7 @@ impl Core {
             entropy: Arc::new(SystemEntropy),
             clock: Arc::clone(clock),
             propagation: Arc::clone(&propagation),
+            probe,
         };
         let control = Control::new(parts, identity(clock), storage.mode(), env!("CARGO_PKG_VERSION"));
         Ok(Self { control, publisher, propagation })

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use uuid::Uuid;
 
 use super::audit::{DeploymentSpecView, DeploymentView, Unreadable};
@@ -20,6 +21,8 @@ use crate::domain::page::{Page, PageRequest};
 use crate::domain::patch::Patch;
 use crate::domain::secret::{Credentials, ExposeSecret, SealedCredentials, SecretString};
 use crate::fault::{Fault, Kind, Outcome};
+use crate::routing::Probed;
+use crate::routing::build::target_from_row;
 use crate::store::Created;
 use crate::vault::seal_credentials;
 
@@ -178,6 +181,38 @@ impl Deployments {
         Err(Kind::Stale.into())
     }
 
+    /// Makes one tiny real call of a stored deployment, enabled or not, with its own or with other credentials. Saves
+    /// nothing. That the provider fails is an answer, not an error.
+    ///
+    /// # Errors
+    /// `BadRequest` with every violation; `NotFound`; `Unavailable`; `Internal` when its row cannot be used.
+    pub async fn test(&self, id: DeploymentId, credentials: Option<Credentials>) -> Outcome<Probed> {
+        let mut deployment = self.get(id).await?;
+        if let Some(given) = credentials {
+            let mut problems = Problems::default();
+            let checked = self.check_credentials(&deployment.spec, given, &mut problems);
+            problems.finish()?;
+            deployment.credentials = self.seal(id, &checked)?;
+        }
+        self.call(&deployment).await
+    }
+
+    /// The same with a deployment that is not stored.
+    ///
+    /// # Errors
+    /// `BadRequest` with every violation.
+    pub async fn test_draft(&self, caller: &Caller, draft: DeploymentDraft) -> Outcome<Probed> {
+        let options = CreateOptions { request_id: None, validate_only: true };
+        let would_be = self.create(caller, draft, options).await?;
+        self.call(&would_be.deployment).await
+    }
+
+    async fn call(&self, deployment: &Deployment) -> Outcome<Probed> {
+        let target = target_from_row(deployment, &self.parts.catalog, &self.parts.keyring)
+            .map_err(|reason| Fault::new(Kind::Internal).say(format!("The deployment cannot be used: {reason}.")))?;
+        Ok(self.parts.probe.probe(Arc::new(target)).await)
+    }
+
     /// What a deployment of this spec could do. Saves nothing, needs no credentials.
     ///
     /// # Errors
@@ -193,7 +228,7 @@ impl Deployments {
 
 /// The rules.
 impl Deployments {
-    fn check_spec(
+    pub(super) fn check_spec(
         &self,
         before: Option<&DeploymentSpec>,
         spec: &DeploymentSpec,
@@ -234,7 +269,12 @@ impl Deployments {
     }
 
     /// Checks credentials; those of an unknown preset are passed on, for that is reported already.
-    fn check_credentials(&self, spec: &DeploymentSpec, given: Credentials, problems: &mut Problems) -> Credentials {
+    pub(super) fn check_credentials(
+        &self,
+        spec: &DeploymentSpec,
+        given: Credentials,
+        problems: &mut Problems,
+    ) -> Credentials {
         match self.parts.catalog.preset(&spec.provider) {
             Some(preset) => credentials::check(given, preset, problems),
             None => given,
@@ -281,7 +321,7 @@ impl Deployments {
     }
 
     /// The credentials of one provider are never sent to another: they are dropped, which the new one must allow.
-    fn check_left_credentials(&self, spec: &DeploymentSpec, problems: &mut Problems) {
+    pub(super) fn check_left_credentials(&self, spec: &DeploymentSpec, problems: &mut Problems) {
         if self.parts.catalog.preset(&spec.provider).is_some_and(|preset| !credentials::none_needed(preset)) {
             problems.add(
                 "credentials",
@@ -312,7 +352,7 @@ impl Deployments {
         Ok(())
     }
 
-    fn seal(&self, id: DeploymentId, credentials: &Credentials) -> Outcome<SealedCredentials> {
+    pub(super) fn seal(&self, id: DeploymentId, credentials: &Credentials) -> Outcome<SealedCredentials> {
         seal_credentials(&self.parts.keyring, id, credentials, self.parts.entropy.as_ref())
             .map_err(|error| Fault::new(Kind::Internal).because(error))
     }

@@ -6,6 +6,7 @@
 mod audit;
 pub mod catalog;
 mod check;
+pub mod declarative;
 pub mod deployment;
 pub mod encryption;
 pub mod propagation;
@@ -19,6 +20,7 @@ mod write;
 use std::sync::Arc;
 
 pub use catalog::CatalogView;
+pub use declarative::Declarative;
 pub use deployment::Deployments;
 pub use propagation::Propagation;
 pub use replicas::Replicas;
@@ -29,8 +31,12 @@ pub use virtual_key::VirtualKeys;
 /// What [`Deployments::resolve`] answers.
 pub use crate::catalog::{ProfileSource, Resolved};
 
+/// What [`Deployments::test`] answers.
+pub use crate::routing::Probed;
+
 use crate::catalog::Catalog;
 use crate::domain::ids::Revision;
+use crate::routing::ProbeDeployment;
 use crate::store::Stores;
 use crate::time::Clock;
 use crate::vault::{Entropy, Keyring};
@@ -48,6 +54,8 @@ pub struct Control {
     pub catalog: Arc<CatalogView>,
     /// The gateway itself.
     pub system: Arc<System>,
+    /// The configuration as a document.
+    pub declarative: Arc<Declarative>,
     /// The replicas of a fleet.
     pub replicas: Arc<Replicas>,
 }
@@ -67,6 +75,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Brings the snapshot up to date after a write.
     pub propagation: Arc<Propagation>,
+    /// Calls a deployment that is to be tested.
+    pub probe: Arc<dyn ProbeDeployment>,
 }
 
 impl std::fmt::Debug for Parts {
@@ -100,11 +110,15 @@ impl Control {
         let publisher = Arc::clone(parts.propagation.publisher());
         let started_at = identity.started_at;
         let replicas = Replicas::new(parts.stores.clone(), Arc::clone(&publisher), Arc::clone(&parts.clock), identity);
+        let deployments = Arc::new(Deployments::new(parts.clone()));
+        let virtual_keys = Arc::new(VirtualKeys::new(parts.clone()));
+        let declarative = Declarative::new(parts.clone(), Arc::clone(&deployments), Arc::clone(&virtual_keys));
         Self {
             catalog: Arc::new(CatalogView::new(Arc::clone(&parts.catalog))),
             system: Arc::new(System::new(publisher, Arc::clone(&parts.clock), started_at, mode, version)),
-            deployments: Arc::new(Deployments::new(parts.clone())),
-            virtual_keys: Arc::new(VirtualKeys::new(parts.clone())),
+            deployments,
+            virtual_keys,
+            declarative: Arc::new(declarative),
             routing: Arc::new(Routing::new(parts)),
             replicas: Arc::new(replicas),
         }

@@ -201,7 +201,11 @@ fn resource(primary: &str, reason: FallbackReason) -> String {
     format!("{primary}/{reason}")
 }
 
-fn patched(before: &RouterSettings, patch: SettingsPatch) -> Outcome<RouterSettings> {
+/// The settings after a patch.
+///
+/// # Errors
+/// `BadRequest` with every violation.
+pub(super) fn patched(before: &RouterSettings, patch: SettingsPatch) -> Outcome<RouterSettings> {
     let default = RouterSettings::default();
     let mut settings = before.clone();
     patch.routing_strategy.apply_or(&mut settings.routing_strategy, RoutingStrategy::default());

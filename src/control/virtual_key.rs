@@ -212,7 +212,7 @@ impl VirtualKeys {
 
 /// The rules.
 impl VirtualKeys {
-    fn check(&self, before: Option<&VirtualKeySpec>, spec: &VirtualKeySpec, problems: &mut Problems) {
+    pub(super) fn check(&self, before: Option<&VirtualKeySpec>, spec: &VirtualKeySpec, problems: &mut Problems) {
         problems.check("name", text::key_name(&spec.name));
         if spec.allowed_models.len() > MAX_ALLOWED_MODELS {
             let count = spec.allowed_models.len();

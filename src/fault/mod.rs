@@ -82,6 +82,16 @@ impl Fault {
         Some(fault)
     }
 
+    /// The same about a part of a larger document: fields are named from there, at `path`.
+    #[must_use]
+    pub fn within(self, path: &str) -> Self {
+        let nested = self.0.violations.iter().map(|violation| Violation {
+            field: format!("{path}.{}", violation.field),
+            description: violation.description.clone(),
+        });
+        Self::from_violations(nested.collect()).unwrap_or(self)
+    }
+
     /// Replaces the public sentence. Never put a secret, a host, SQL or a provider's raw words here.
     #[must_use]
     pub fn say(mut self, message: impl Into<Cow<'static, str>>) -> Self {

@@ -5,7 +5,7 @@
 //! - [`attempt`]: one call of one deployment.
 //! - [`stream`]: a committed stream, pumped to the client with back-pressure and deadlines.
 //! - [`settle`]: what is recorded of it, always, even on a hang-up.
-//! - [`models`]: what clients can discover.
+//! - [`models`]: what clients can discover; `probe`: one call that an operator asks for.
 //!
 //! It reads the snapshot and never the store.
 
@@ -14,6 +14,7 @@ pub mod attempt;
 pub mod dispatch;
 pub mod failure;
 pub mod models;
+mod probe;
 pub mod settle;
 pub mod stream;
 

@@ -23,6 +23,21 @@ pub enum FailureClass {
     Configuration,
 }
 
+impl FailureClass {
+    /// Its word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::ContextWindow => "context_window",
+            Self::ContentPolicy => "content_policy",
+            Self::Throttle => "throttle",
+            Self::Transient => "transient",
+            Self::Configuration => "configuration",
+        }
+    }
+}
+
 /// A judged failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Verdict {

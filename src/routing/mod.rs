@@ -5,15 +5,18 @@
 //! - [`build`]: rows to snapshot entries; a row that does not validate or decrypt is quarantined, never an outage.
 //! - [`publish`]: swaps the snapshot in and tells those who wait for a revision.
 //! - [`mod@plan`]: public model to ordered candidates. Pure: the snapshot and the dice are passed in.
+//! - [`probe`]: the port for one real call of a deployment that an operator wants tested.
 //!
 //! Deliberately not here: how a candidate is called (`gateway`, `providers`), and where rows come from (`control`).
 
 pub mod build;
 pub mod plan;
+pub mod probe;
 pub mod publish;
 pub mod snapshot;
 
-pub use plan::{Candidate, Plan, Wants, plan};
+pub use plan::{Candidate, Plan, Wants, candidate, plan};
+pub use probe::{ProbeDeployment, ProbeFailure, Probed};
 pub use publish::Publisher;
 pub use snapshot::{KeyEntry, Pool, Quarantined, Snapshot, SnapshotEdit, Target};
 

@@ -71,7 +71,9 @@ pub fn model_not_found(public_model: &str) -> Fault {
     Fault::new(Kind::ModelNotFound).param("model").say(format!("The model `{shown}` does not exist."))
 }
 
-fn candidate(target: &Arc<Target>, wants: &Wants<'_>) -> Option<Candidate> {
+/// The target as a candidate, if it can do what is wanted in a wire shape that is spoken.
+#[must_use]
+pub fn candidate(target: &Arc<Target>, wants: &Wants<'_>) -> Option<Candidate> {
     let operation = target.resolved.operations.get(&wants.operation)?;
     let transport = match target.pinned.get(&wants.operation) {
         Some(pinned) => wants.transports.contains(pinned).then_some(*pinned),

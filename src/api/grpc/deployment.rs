@@ -5,7 +5,9 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
 use super::auth::Called;
-use super::convert::deployment::{FIELDS, deployment_into_proto, patch_from_proto, resolved_into_proto};
+use super::convert::deployment::{
+    FIELDS, credentials_from_proto, deployment_into_proto, patch_from_proto, probed_into_proto, resolved_into_proto,
+};
 use super::convert::{etag_from_proto, filled};
 use super::mask::Mask;
 use super::status::refuse;
@@ -77,8 +79,9 @@ impl proto::deployment_service_server::DeploymentService for Face {
         &self,
         request: Request<proto::TestDeploymentRequest>,
     ) -> Result<Response<proto::TestDeploymentResponse>, Status> {
-        Called::of(&request)?;
-        Err(Status::unimplemented(""))
+        let called = Called::of(&request)?;
+        let answer = self.test(&called, request.into_inner()).await;
+        answer.map(Response::new).map_err(|fault| refuse(&fault, &called, RESOURCE))
     }
 
     async fn resolve_deployment(
@@ -140,6 +143,29 @@ impl Face {
         let (id, expected) = (id_from_proto(&message.id)?, etag_from_proto(&message.etag)?);
         self.deployments.delete(&called.caller, id, expected).await?;
         Ok(proto::DeleteDeploymentResponse {})
+    }
+
+    async fn test(
+        &self,
+        called: &Called,
+        message: proto::TestDeploymentRequest,
+    ) -> Outcome<proto::TestDeploymentResponse> {
+        use proto::test_deployment_request::Subject;
+        let probed = match message.subject {
+            Some(Subject::Id(id)) => {
+                let credentials = message.credentials.map(credentials_from_proto);
+                self.deployments.test(id_from_proto(&id)?, credentials).await?
+            }
+            Some(Subject::Deployment(_)) if message.credentials.is_some() => {
+                return Err(Fault::invalid("credentials", "go with `id`; those of `deployment` are in it"));
+            }
+            Some(Subject::Deployment(deployment)) => {
+                let draft = draft::deployment(patch_from_proto(deployment, &Mask::Populated)?)?;
+                self.deployments.test_draft(&called.caller, draft).await?
+            }
+            None => return Err(Fault::invalid("id", "is required (or `deployment`)")),
+        };
+        Ok(probed_into_proto(probed))
     }
 
     fn resolve(&self, message: proto::ResolveDeploymentRequest) -> Outcome<proto::ResolvedDeployment> {

@@ -84,8 +84,12 @@ pub fn services(state: GrpcState) -> Outcome<(Routes, HealthReporter)> {
     .add_service(RoutingServiceServer::new(routing::Face(control.routing)).max_decoding_message_size(MAX_MESSAGE_BYTES))
     .add_service(CatalogServiceServer::new(catalog::Face(control.catalog)).max_decoding_message_size(MAX_MESSAGE_BYTES))
     .add_service(
-        SystemServiceServer::new(system::Face { system: control.system, replicas: control.replicas })
-            .max_decoding_message_size(MAX_MESSAGE_BYTES),
+        SystemServiceServer::new(system::Face {
+            system: control.system,
+            replicas: control.replicas,
+            declarative: control.declarative,
+        })
+        .max_decoding_message_size(MAX_MESSAGE_BYTES),
     )
     .into_axum_router()
     .layer(from_fn_with_state(guard, auth::guard));

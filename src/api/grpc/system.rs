@@ -8,19 +8,23 @@ use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status};
 
 use super::auth::Called;
+use super::convert::declarative::{applied_into_proto, document_from_proto, exported_into_proto};
 use super::convert::system::{info_into_proto, reach_into_proto, replicas_into_proto, snapshot_into_proto};
 use super::convert::time::duration_from_proto;
 use super::proto;
-use super::status::from_fault;
+use super::status::{from_fault, refuse};
+use crate::control::declarative::{Applied, ApplyOptions};
 use crate::control::replicas::WaitRequest;
-use crate::control::{Replicas, System};
-use crate::fault::Fault;
+use crate::control::{Declarative, Replicas, System};
+use crate::domain::ids::Revision;
+use crate::fault::{Fault, Outcome};
 
 /// The service.
 #[derive(Debug)]
 pub(super) struct Face {
     pub(super) system: Arc<System>,
     pub(super) replicas: Arc<Replicas>,
+    pub(super) declarative: Arc<Declarative>,
 }
 
 #[tonic::async_trait]
@@ -70,14 +74,29 @@ impl proto::system_service_server::SystemService for Face {
         request: Request<proto::ExportConfigRequest>,
     ) -> Result<Response<proto::ExportConfigResponse>, Status> {
         Called::of(&request)?;
-        Err(Status::unimplemented(""))
+        let exported = self.declarative.export(request.into_inner().include_keys).await;
+        exported.map(|exported| Response::new(exported_into_proto(exported))).map_err(|fault| from_fault(&fault, None))
     }
 
     async fn apply_config(
         &self,
         request: Request<proto::ApplyConfigRequest>,
     ) -> Result<Response<proto::ApplyConfigResponse>, Status> {
-        Called::of(&request)?;
-        Err(Status::unimplemented(""))
+        let called = Called::of(&request)?;
+        let answer = self.apply(&called, request.into_inner()).await;
+        answer.map(|applied| Response::new(applied_into_proto(applied))).map_err(|fault| refuse(&fault, &called, None))
+    }
+}
+
+impl Face {
+    async fn apply(&self, called: &Called, message: proto::ApplyConfigRequest) -> Outcome<Applied> {
+        let options = ApplyOptions {
+            validate_only: message.validate_only,
+            prune: message.prune,
+            revision: message.revision.map(Revision),
+            include_keys: message.include_keys,
+        };
+        let document = message.document.ok_or_else(|| Fault::invalid("document", "is required"))?;
+        self.declarative.apply(&called.caller, &document_from_proto(document)?, options).await
     }
 }

@@ -31,7 +31,7 @@ use crate::domain::replica::ReplicaId;
 use crate::domain::secret::Credentials;
 use crate::domain::virtual_key::{VirtualKey, VirtualKeySpec};
 use crate::providers;
-use crate::routing::{Publisher, Snapshot};
+use crate::routing::{ProbeDeployment, Probed, Publisher, Snapshot, Target};
 use crate::store::Stores;
 use crate::store::sqlite::open_in_memory;
 use crate::time::{Clock, ManualClock, Timestamp};
@@ -193,7 +193,15 @@ async fn control(stores: Stores, clock: &Arc<dyn Clock>) -> Control {
     ));
     propagation.load().await.unwrap();
     let entropy = Arc::new(SystemEntropy);
-    let parts = Parts { stores, catalog, keyring, entropy, clock: Arc::clone(clock), propagation };
+    let parts = Parts {
+        stores,
+        catalog,
+        keyring,
+        entropy,
+        clock: Arc::clone(clock),
+        propagation,
+        probe: Arc::new(NeverCalled),
+    };
     let identity = Identity {
         id: ReplicaId::from_uuid(uuid::Uuid::from_u128(1)),
         host: "here".to_owned(),
@@ -211,4 +219,14 @@ async fn deploy(control: &Control, public_model: &str) -> Deployment {
 
 fn model(name: &str) -> PublicModel {
     PublicModel::parse(name).unwrap()
+}
+
+/// Answers like a provider that is not there.
+struct NeverCalled;
+
+#[async_trait::async_trait]
+impl ProbeDeployment for NeverCalled {
+    async fn probe(&self, _: Arc<Target>) -> Probed {
+        Probed { latency: std::time::Duration::ZERO, status: None, transport: None, failure: None, usage: None }
+    }
 }

@@ -82,6 +82,21 @@ pub(super) async fn resolve(State(state): State<RestState>, mut call: Call) -> A
     Ok(answer::data(StatusCode::OK, shape)?)
 }
 
+pub(super) async fn test(State(state): State<RestState>, mut call: Call) -> Answer {
+    call.query(&[])?;
+    let id: DeploymentId = call.id()?;
+    let credentials = body::read(&call.optional_text().await?, shapes::deployment::read_given_credentials)?;
+    let probed = state.control.deployments.test(id, credentials).await?;
+    Ok(answer::data(StatusCode::OK, shapes::deployment::write_probed(probed))?)
+}
+
+pub(super) async fn test_draft(State(state): State<RestState>, mut call: Call) -> Answer {
+    call.query(&[])?;
+    let draft = draft::deployment(body::read(&call.text().await?, shapes::deployment::read)?)?;
+    let probed = state.control.deployments.test_draft(&call.caller, draft).await?;
+    Ok(answer::data(StatusCode::OK, shapes::deployment::write_probed(probed))?)
+}
+
 /// The state that a deletion expects: the header, or `etag` in an otherwise empty body.
 pub(super) async fn expected(call: &mut Call) -> crate::fault::Outcome<Option<Revision>> {
     call.query(&[])?;

@@ -7,6 +7,7 @@ mod answer;
 mod body;
 mod call;
 mod catalog;
+mod config;
 mod deployments;
 mod keys;
 mod paging;
@@ -63,6 +64,8 @@ pub fn router(state: RestState) -> Router {
         .route("/admin/operations", only(get(catalog::operations), "GET, HEAD"))
         .route("/admin/provider-presets", only(get(catalog::presets), "GET, HEAD"))
         .route("/admin/deployments/resolve", only(post(deployments::resolve), "POST"))
+        .route("/admin/deployments/test", only(post(deployments::test_draft), "POST"))
+        .route("/admin/deployments/{id}/test", only(post(deployments::test), "POST"))
         .route("/admin/deployments", only(get(deployments::list).post(deployments::create), "GET, HEAD, POST"))
         .route(
             "/admin/deployments/{id}",
@@ -81,6 +84,7 @@ pub fn router(state: RestState) -> Router {
         .route("/admin/fallbacks", only(get(routing::list).put(routing::set), "GET, HEAD, PUT"))
         // Names of models may contain `/`; the reason is what follows the last one.
         .route("/admin/fallbacks/{*chain}", only(delete(routing::delete), "DELETE"))
+        .route("/admin/config", only(get(config::export).put(config::apply), "GET, HEAD, PUT"))
         .route("/admin/replicas", only(get(replicas::list), "GET, HEAD"))
         .route("/admin/replicas/wait", only(get(replicas::wait), "GET, HEAD"))
         .route("/admin", any(unknown_path))

@@ -44,6 +44,17 @@ impl Problems {
         self.0.iter().any(|violation| violation.field == field)
     }
 
+    /// Takes over what was noted of something inside, at `path`. Says whether that was nothing.
+    pub(super) fn nest(&mut self, path: &str, inner: Self) -> bool {
+        let is_sound = inner.0.is_empty();
+        let nested = inner.0.into_iter().map(|violation| Violation {
+            field: format!("{path}.{}", violation.field),
+            description: violation.description,
+        });
+        self.0.extend(nested);
+        is_sound
+    }
+
     /// Done.
     ///
     /// # Errors

@@ -21,7 +21,7 @@ use crate::domain::replica::ReplicaId;
 use crate::domain::secret::Credentials;
 use crate::domain::virtual_key::VirtualKeySpec;
 use crate::fault::Fault;
-use crate::routing::{Publisher, Snapshot};
+use crate::routing::{ProbeDeployment, Probed, Publisher, Snapshot, Target};
 use crate::store::Stores;
 use crate::store::sqlite::open_in_memory;
 use crate::time::{Clock, ManualClock, Timestamp};
@@ -92,8 +92,15 @@ pub(super) fn replica(stores: Stores, clock: &Arc<ManualClock>) -> (Parts, Contr
         publisher,
         Arc::clone(&clock),
     ));
-    let parts =
-        Parts { stores, catalog, keyring, entropy: Arc::new(SystemEntropy), clock: Arc::clone(&clock), propagation };
+    let parts = Parts {
+        stores,
+        catalog,
+        keyring,
+        entropy: Arc::new(SystemEntropy),
+        clock: Arc::clone(&clock),
+        propagation,
+        probe: Arc::new(NeverCalled),
+    };
     let identity = Identity {
         id: ReplicaId::from_uuid(uuid::Uuid::from_u128(1)),
         host: "here".to_owned(),
@@ -169,4 +176,14 @@ pub(super) fn fields(fault: &Fault) -> Vec<&str> {
     let mut fields: Vec<&str> = fault.violations().iter().map(|violation| violation.field.as_str()).collect();
     fields.sort_unstable();
     fields
+}
+
+/// Answers like a provider that is not there.
+struct NeverCalled;
+
+#[async_trait::async_trait]
+impl ProbeDeployment for NeverCalled {
+    async fn probe(&self, _: Arc<Target>) -> Probed {
+        Probed { latency: std::time::Duration::ZERO, status: None, transport: None, failure: None, usage: None }
+    }
 }

@@ -3,7 +3,8 @@
 use std::any::Any;
 
 use crate::store::Stores;
-use crate::store::postgres::{self, TestDatabase};
+use crate::store::postgres;
+use crate::store::postgres::tests::database::TestDatabase;
 use crate::store::sqlite::{self, SqliteStore};
 use crate::store::write::LOG_REVISIONS;
 

@@ -20,9 +20,7 @@ mod rows;
 mod session;
 mod settings;
 #[cfg(test)]
-mod test_database;
-#[cfg(test)]
-mod tests;
+pub(in crate::store) mod tests;
 mod tx;
 mod virtual_key;
 
@@ -37,8 +35,6 @@ use crate::fault::{Fault, Kind, Outcome};
 
 pub use open::{PostgresSettings, open};
 pub use session::{Session, SessionState, Sharing};
-#[cfg(test)]
-pub(in crate::store) use test_database::TestDatabase;
 
 /// What is notified after every write, with the revision as payload.
 const CHANNEL: &str = "gateway_config";

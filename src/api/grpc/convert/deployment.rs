@@ -9,17 +9,18 @@ use super::model::{
     operation_profile_into_proto, pricing_from_proto, pricing_into_proto, profile_from_proto, profile_into_proto,
     unknown_operation,
 };
-use super::time::timestamp_into_proto;
+use super::time::{duration_into_proto, timestamp_into_proto};
 use super::{etag_into_proto, filled};
 use crate::api::grpc::mask::{Fields, Mask};
 use crate::api::grpc::proto;
 use crate::api::problems::{Problems, one_of};
-use crate::control::{ProfileSource, Resolved};
+use crate::control::{Probed, ProfileSource, Resolved};
 use crate::domain::deployment::{Deployment, DeploymentPatch};
 use crate::domain::names::PublicModel;
 use crate::domain::operation::{Operation, Transport};
 use crate::domain::patch::Patch;
 use crate::domain::secret::Credentials;
+use crate::domain::usage::TokenUsage;
 use crate::fault::Outcome;
 use proto::resolved_deployment::Source;
 
@@ -90,7 +91,8 @@ pub(crate) fn patch_from_proto(message: proto::Deployment, mask: &Mask) -> Outco
     problems.finish(patch)
 }
 
-fn credentials_from_proto(message: proto::Credentials) -> Credentials {
+/// Credentials from a message.
+pub(crate) fn credentials_from_proto(message: proto::Credentials) -> Credentials {
     let hide = |map: BTreeMap<String, String>| {
         map.into_iter().map(|(name, value)| (name, SecretString::from(value))).collect()
     };
@@ -115,6 +117,24 @@ fn pins_from_proto(message: BTreeMap<String, String>, problems: &mut Problems) -
         }
     }
     pins
+}
+
+/// What came of a test call, as a message.
+pub(crate) fn probed_into_proto(probed: Probed) -> proto::TestDeploymentResponse {
+    let tokens = |count: fn(&TokenUsage) -> u64| {
+        probed.usage.as_ref().map(|usage| i64::try_from(count(usage)).unwrap_or(i64::MAX))
+    };
+    let (input_tokens, output_tokens) = (tokens(|usage| usage.input), tokens(|usage| usage.output));
+    proto::TestDeploymentResponse {
+        ok: probed.failure.is_none(),
+        latency: Some(duration_into_proto(probed.latency)),
+        status: probed.status.map(i32::from),
+        transport: probed.transport.map_or_else(String::new, |transport| transport.as_str().to_owned()),
+        failure: probed.failure.as_ref().map_or_else(String::new, |failure| failure.class.to_owned()),
+        message: probed.failure.map(|failure| failure.message).unwrap_or_default(),
+        input_tokens,
+        output_tokens,
+    }
 }
 
 /// A deployment as a message, without credentials. What was only validated has no id, etag and times.

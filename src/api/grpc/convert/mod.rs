@@ -1,6 +1,7 @@
 //! Messages to domain values (`…_from_proto`) and back (`…_into_proto`), one file per noun.
 
 pub(super) mod catalog;
+pub(super) mod declarative;
 pub(super) mod deployment;
 pub(super) mod metadata;
 pub(super) mod model;

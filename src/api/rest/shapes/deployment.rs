@@ -14,7 +14,7 @@ use super::{etag_of, given, stored_json};
 use crate::api::metadata::check_text;
 use crate::api::problems::{Problems, one_of};
 use crate::api::rest::body::{Field, Object};
-use crate::control::{ProfileSource, Resolved};
+use crate::control::{Probed, ProfileSource, Resolved};
 use crate::domain::deployment::{Deployment, DeploymentPatch};
 use crate::domain::names::PublicModel;
 use crate::domain::operation::{Operation, Transport};
@@ -49,6 +49,20 @@ pub(crate) struct DeploymentShape {
     updated_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     etag: Option<String>,
+}
+
+/// What came of a test call, as answered.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ProbedShape {
+    ok: bool,
+    latency_ms: u64,
+    status: Option<u16>,
+    transport: Option<&'static str>,
+    failure: Option<&'static str>,
+    message: Option<String>,
+    input_tokens: Option<u64>,
+    output_tokens: Option<u64>,
 }
 
 /// What a deployment would be able to do, as answered.
@@ -110,6 +124,11 @@ fn read_provider(object: &mut Object<'_>, problems: &mut Problems) -> Patch<Stri
         problems.add("adapterKey", "is another name of `provider`; send one of them");
     }
     if provider.is_mentioned() { provider } else { alias }
+}
+
+/// Reads `{"credentials": …}`.
+pub(crate) fn read_given_credentials(object: &mut Object<'_>, problems: &mut Problems) -> Option<Credentials> {
+    given(object.object("credentials", problems, read_credentials))
 }
 
 fn read_credentials(object: &mut Object<'_>, problems: &mut Problems) -> Credentials {
@@ -179,6 +198,20 @@ pub(crate) fn write(deployment: Deployment) -> DeploymentShape {
         created_at: stored.then(|| deployment.created_at.to_rfc3339()),
         updated_at: stored.then(|| deployment.updated_at.to_rfc3339()),
         etag: etag_of(deployment.revision),
+    }
+}
+
+/// What came of a test call.
+pub(crate) fn write_probed(probed: Probed) -> ProbedShape {
+    ProbedShape {
+        ok: probed.failure.is_none(),
+        latency_ms: u64::try_from(probed.latency.as_millis()).unwrap_or(u64::MAX),
+        status: probed.status,
+        transport: probed.transport.map(Transport::as_str),
+        failure: probed.failure.as_ref().map(|failure| failure.class),
+        message: probed.failure.map(|failure| failure.message),
+        input_tokens: probed.usage.map(|usage| usage.input),
+        output_tokens: probed.usage.map(|usage| usage.output),
     }
 }
 

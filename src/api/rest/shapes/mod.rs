@@ -1,6 +1,7 @@
 //! What bodies and answers hold, one file per noun.
 
 pub(super) mod catalog;
+pub(super) mod declarative;
 pub(super) mod deployment;
 pub(super) mod model;
 pub(super) mod replica;

@@ -1,15 +1,17 @@
 //! What is PostgreSQL's own: migrations, bounds, the session that listens.
 
+pub(in crate::store) mod database;
+
 use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tokio::sync::watch;
 
-use super::test_database::TestDatabase;
 use super::{PostgresStore, SessionState, Sharing, open};
 use crate::domain::ids::Revision;
 use crate::fault::Kind;
 use crate::store::conformance::samples::{any_write, virtual_key};
+use database::TestDatabase;
 
 async fn migrated() -> (TestDatabase, PostgresStore) {
     let database = TestDatabase::create().await;

@@ -6,8 +6,8 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use url::Url;
 use uuid::Uuid;
 
-use super::PostgresSettings;
 use crate::domain::secret::SecretString;
+use crate::store::postgres::PostgresSettings;
 
 /// Where the server is: a URL whose user may create databases.
 const VARIABLE: &str = "UNIFIED_TEST_DATABASE_URL";

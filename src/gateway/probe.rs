@@ -1,0 +1,93 @@
+//! One tiny real call of one deployment, for an operator who wants to know whether it works.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::HeaderMap;
+use tokio::time::Instant;
+
+use super::Gateway;
+use super::attempt::{AttemptInput, Deadlines, Opened, attempt};
+use super::failure::Failure;
+use crate::dialects::openai_chat::native::{NativeRequest, read_request};
+use crate::domain::operation::{Operation, Transport};
+use crate::domain::usage::TokenUsage;
+use crate::fault::{Kind, Outcome};
+use crate::routing::{ProbeDeployment, ProbeFailure, Probed, Target, Wants, candidate};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The least that models which count their reasoning still take.
+const MAX_TOKENS: u32 = 16;
+
+#[async_trait]
+impl ProbeDeployment for Gateway {
+    async fn probe(&self, target: Arc<Target>) -> Probed {
+        let begun = Instant::now();
+        let wants = Wants {
+            public_model: target.public_model.as_str(),
+            operation: Operation::TextGenerate,
+            transports: &[Transport::ChatCompletions],
+        };
+        let Some(candidate) = candidate(&target, &wants) else {
+            let failure = ProbeFailure {
+                class: "configuration",
+                message: "This version speaks no wire shape in which the deployment generates text.".to_owned(),
+            };
+            return Probed {
+                latency: Duration::ZERO,
+                status: None,
+                transport: None,
+                failure: Some(failure),
+                usage: None,
+            };
+        };
+        let outcome = match ping(&target) {
+            Ok(request) => {
+                let input = AttemptInput {
+                    parts: &self.parts,
+                    candidate: &candidate,
+                    request: &request,
+                    forwarded: &HeaderMap::new(),
+                    answer_id: "probe",
+                    deadlines: Deadlines { first_output: PATIENCE, idle: PATIENCE, end: begun + PATIENCE },
+                };
+                attempt(&input).await
+            }
+            Err(fault) => Err(Failure::configuration(fault.message().to_owned())),
+        };
+        let (status, failure, usage) = self.judge(outcome);
+        Probed { latency: begun.elapsed(), status, transport: Some(candidate.transport), failure, usage }
+    }
+}
+
+impl Gateway {
+    fn judge(&self, outcome: Result<Opened, Failure>) -> (Option<u16>, Option<ProbeFailure>, Option<TokenUsage>) {
+        match outcome {
+            Ok(Opened::Whole(reply)) => (Some(200), None, reply.usage),
+            // Nothing asked for one.
+            Ok(Opened::Stream(_)) => (Some(200), None, None),
+            Err(failure) => {
+                let fault = failure.to_fault(self.parts.error_detail);
+                let message = match (fault.kind(), failure.status) {
+                    (Kind::Upstream, Some(401 | 403)) => "The provider does not accept the credentials.".to_owned(),
+                    (Kind::Upstream, Some(404)) => "The provider does not know the upstream model.".to_owned(),
+                    (Kind::Upstream, None) => "The provider cannot be reached, or breaks off.".to_owned(),
+                    _ => fault.message().to_owned(),
+                };
+                (failure.status, Some(ProbeFailure { class: failure.class.as_str(), message }), None)
+            }
+        }
+    }
+}
+
+/// The shortest question. Models that reason take their bound in the newer field alone, others in the older one.
+fn ping(target: &Target) -> Outcome<NativeRequest> {
+    let operation = target.resolved.operations.get(&Operation::TextGenerate);
+    let reasons = operation.is_some_and(|operation| operation.profile.reasoning.is_some());
+    let bound = if reasons { "max_completion_tokens" } else { "max_tokens" };
+    let model = serde_json::Value::from(target.public_model.as_str());
+    let text = format!(r#"{{"model":{model},"messages":[{{"role":"user","content":"ping"}}],"{bound}":{MAX_TOKENS}}}"#);
+    read_request(Bytes::from(text))
+}
