@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use tokio::task::JoinSet;
 use unified_gateway::time::{Clock, SystemClock};
+use unified_gateway::vault::SystemEntropy;
 use url::Url;
 
 use super::{Caller, Gateway, KEYS, MASTER_KEY, Outcome, drain, ensure, millis, percentile, print};
@@ -163,8 +165,8 @@ async fn half_open(database: &str, redis: &str, a: &Caller) -> Outcome<()> {
         Ok(network) => network,
         Err(error) => return print(name, "skipped", &format!("no network namespace: {error}")),
     };
-    let (database, postgres_port) = relayed(database).await?;
-    let (redis, _) = relayed(redis).await?;
+    let (database, postgres_port, _postgres) = relayed(database).await?;
+    let (redis, _, _redis) = relayed(redis).await?;
     let mut settings = fleet(&database, &redis);
     settings[3] = ("HOST", REPLICA_IP);
     let folder = tempfile::tempdir()?;
@@ -221,15 +223,17 @@ impl Drop for Network {
 }
 
 /// The same server, reached by a port on our end of the link.
-async fn relayed(url: &str) -> Outcome<(String, u16)> {
+async fn relayed(url: &str) -> Outcome<(String, u16, JoinSet<()>)> {
     let mut url: Url = url.parse()?;
     let target = (url.host_str().unwrap_or("127.0.0.1").to_owned(), url.port().ok_or("a URL without a port")?);
     let listener = tokio::net::TcpListener::bind((HOST_IP, 0)).await?;
     let port = listener.local_addr()?.port();
-    tokio::spawn(async move {
+    let mut relay = JoinSet::new();
+    relay.spawn(async move {
+        let mut carrying = JoinSet::new();
         while let Ok((mut near, _)) = listener.accept().await {
             let target = target.clone();
-            tokio::spawn(async move {
+            carrying.spawn(async move {
                 if let Ok(mut far) = tokio::net::TcpStream::connect(target).await {
                     _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
                 }
@@ -238,7 +242,7 @@ async fn relayed(url: &str) -> Outcome<(String, u16)> {
     });
     url.set_host(Some(HOST_IP))?;
     url.set_port(Some(port)).map_err(|()| "a URL without a port")?;
-    Ok((url.to_string(), port))
+    Ok((url.to_string(), port, relay))
 }
 
 /// Asks without a pause until the answer is as expected; how long after `since` that was.
@@ -275,7 +279,7 @@ async fn run(database: &str, sql: &str) -> Outcome<()> {
 /// A new database on the test server.
 async fn database(name: &str) -> Outcome<String> {
     let mut url: Url = variable("UNIFIED_TEST_DATABASE_URL")?.parse()?;
-    let name = format!("{name}_{}", uuid::Uuid::now_v7().simple());
+    let name = format!("{name}_{:016x}", SystemEntropy::roll(u64::MAX));
     run(url.as_str(), &format!("CREATE DATABASE {name}")).await?;
     url.set_path(&name);
     Ok(url.to_string())

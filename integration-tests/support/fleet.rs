@@ -6,6 +6,7 @@ use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tempfile::TempDir;
 use unified_gateway::app::{self, Running};
+use unified_gateway::vault::SystemEntropy;
 use url::Url;
 
 use super::gateway::{MASTER_KEY, settings};
@@ -45,7 +46,7 @@ impl Database {
     /// A new, empty one.
     pub(crate) async fn create() -> Self {
         let server: Url = variable("UNIFIED_TEST_DATABASE_URL").parse().unwrap();
-        let database = Self { server, name: format!("fleet_{}", uuid::Uuid::now_v7().simple()) };
+        let database = Self { server, name: format!("fleet_{:016x}", SystemEntropy::roll(u64::MAX)) };
         let create = format!("CREATE DATABASE {}", database.name);
         let mut connection = PgConnection::connect(database.server.as_str()).await.unwrap();
         connection.execute(AssertSqlSafe(create)).await.unwrap();

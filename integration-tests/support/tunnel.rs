@@ -7,6 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 /// What a tunnel does with what it is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +25,7 @@ pub(crate) enum Passage {
 pub(crate) struct Tunnel {
     pub(crate) address: SocketAddr,
     passage: Arc<watch::Sender<Passage>>,
+    _accepting: JoinSet<()>,
 }
 
 impl Tunnel {
@@ -33,15 +35,17 @@ impl Tunnel {
         let address = listener.local_addr().unwrap();
         let passage = Arc::new(watch::channel(first).0);
         let passages = Arc::clone(&passage);
-        tokio::spawn(async move {
+        let mut accepting = JoinSet::new();
+        accepting.spawn(async move {
+            let mut carrying = JoinSet::new();
             while let Ok((near, _)) = listener.accept().await {
                 let passage = passages.subscribe();
                 if *passage.borrow() != Passage::Cut {
-                    tokio::spawn(carry(near, target, passage));
+                    carrying.spawn(carry(near, target, passage));
                 }
             }
         });
-        Self { address, passage }
+        Self { address, passage, _accepting: accepting }
     }
 
     /// From now on, for connections that are there as for new ones.

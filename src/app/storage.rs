@@ -32,7 +32,7 @@ pub(super) enum Storage {
     /// Shared by replicas.
     Postgres {
         /// The store.
-        store: PostgresStore,
+        store: Box<PostgresStore>,
         /// Whether start-up migrates.
         auto_migrate: bool,
         /// Whether others may share it.
@@ -81,14 +81,14 @@ impl Storage {
     }
 
     fn postgres(databases: &Databases) -> Outcome<Self> {
-        let store = postgres::open(PostgresSettings {
+        let store = postgres::open(&PostgresSettings {
             url: databases.postgres.clone(),
             listen_url: databases.postgres_listen.clone(),
             max_connections: databases.max_connections,
             acquire_timeout: PATIENCE,
         })?;
         let sharing = if databases.redis.is_some() { Sharing::Shared } else { Sharing::Sole };
-        Ok(Self::Postgres { store, auto_migrate: databases.auto_migrate, sharing })
+        Ok(Self::Postgres { store: Box::new(store), auto_migrate: databases.auto_migrate, sharing })
     }
 
     /// The stores, one per noun.
@@ -139,7 +139,7 @@ impl Storage {
                 let session = store.session(*sharing);
                 let (states, seen) = tokio::sync::watch::channel(SessionState::default());
                 tasks.start(async move {
-                    _ = stop.run_until_cancelled(session.run(states)).await;
+                    _ = Box::pin(stop.run_until_cancelled(session.run(states))).await;
                 });
                 SessionStates::of(seen)
             }

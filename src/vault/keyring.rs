@@ -202,7 +202,7 @@ mod tests {
     #[test]
     fn resealing_moves_to_the_active_key_once_and_keeps_the_row() {
         let (old, new) = (KeyId::parse("old").unwrap(), KeyId::parse("new").unwrap());
-        let keys = [(old.clone(), Zeroizing::new([1; 32])), (new.clone(), Zeroizing::new([2; 32]))];
+        let keys = [(old, Zeroizing::new([1; 32])), (new.clone(), Zeroizing::new([2; 32]))];
         let both = Keyring::new(keys.into(), new).unwrap();
         let envelope = ring("old", 1).seal(FOR, b"row", b"secret", &SystemEntropy).unwrap();
         let moved = both.reseal(FOR, b"row", &envelope, &SystemEntropy).unwrap().unwrap();

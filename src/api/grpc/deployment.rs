@@ -150,20 +150,20 @@ impl Face {
         called: &Called,
         message: proto::TestDeploymentRequest,
     ) -> Outcome<proto::TestDeploymentResponse> {
-        use proto::test_deployment_request::Subject;
-        let probed = match message.subject {
-            Some(Subject::Id(id)) => {
-                let credentials = message.credentials.map(credentials_from_proto);
+        let probed = match (filled(message.id), message.deployment, message.credentials) {
+            (Some(id), None, credentials) => {
+                let credentials = credentials.map(credentials_from_proto);
                 self.deployments.test(id_from_proto(&id)?, credentials).await?
             }
-            Some(Subject::Deployment(_)) if message.credentials.is_some() => {
-                return Err(Fault::invalid("credentials", "go with `id`; those of `deployment` are in it"));
-            }
-            Some(Subject::Deployment(deployment)) => {
+            (None, Some(deployment), None) => {
                 let draft = draft::deployment(patch_from_proto(deployment, &Mask::Populated)?)?;
                 self.deployments.test_draft(&called.caller, draft).await?
             }
-            None => return Err(Fault::invalid("id", "is required (or `deployment`)")),
+            (None, Some(_), Some(_)) => {
+                return Err(Fault::invalid("credentials", "go with `id`; those of `deployment` are in it"));
+            }
+            (None, None, _) => return Err(Fault::invalid("id", "is required, or `deployment`")),
+            (Some(_), Some(_), _) => return Err(Fault::invalid("deployment", "cannot go with `id`; send one of them")),
         };
         Ok(probed_into_proto(probed))
     }

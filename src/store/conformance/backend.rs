@@ -41,7 +41,7 @@ impl Backend {
             }
             Self::Postgres => {
                 let database = TestDatabase::create().await;
-                let store = postgres::open(database.settings()).unwrap().with_log_of(revisions);
+                let store = postgres::open(&database.settings()).unwrap().with_log_of(revisions);
                 store.migrate().await.unwrap();
                 Fresh { stores: store.stores(), _home: Box::new(database) }
             }

@@ -43,7 +43,7 @@ pub struct PostgresSettings {
 ///
 /// # Errors
 /// `Unavailable` when a URL is not understood; it is not repeated, for it may hold a password.
-pub fn open(settings: PostgresSettings) -> Outcome<PostgresStore> {
+pub fn open(settings: &PostgresSettings) -> Outcome<PostgresStore> {
     let url = options("DATABASE_URL", &settings.url)?;
     let (pooled, direct) = match &settings.listen_url {
         // A statement prepared on one connection of the pooler is unknown on the next.

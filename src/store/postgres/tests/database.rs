@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use url::Url;
-use uuid::Uuid;
 
 use crate::domain::secret::SecretString;
 use crate::store::postgres::PostgresSettings;
+use crate::vault::SystemEntropy;
 
 /// Where the server is: a URL whose user may create databases.
 const VARIABLE: &str = "UNIFIED_TEST_DATABASE_URL";
@@ -25,7 +25,7 @@ impl TestDatabase {
         let server = std::env::var(VARIABLE)
             .unwrap_or_else(|_| panic!("{VARIABLE} is not set: run `make test`, which starts PostgreSQL"));
         let server: Url = server.parse().unwrap();
-        let database = Self { server, name: format!("test_{}", Uuid::now_v7().simple()) };
+        let database = Self { server, name: format!("test_{:016x}", SystemEntropy::roll(u64::MAX)) };
         database.on_server(format!("CREATE DATABASE {}", database.name)).await;
         database
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use super::{PostgresStore, SessionState, Sharing, open};
 use crate::domain::ids::Revision;
@@ -15,7 +16,7 @@ use database::TestDatabase;
 
 async fn migrated() -> (TestDatabase, PostgresStore) {
     let database = TestDatabase::create().await;
-    let store = open(database.settings()).unwrap();
+    let store = open(&database.settings()).unwrap();
     store.migrate().await.unwrap();
     (database, store)
 }
@@ -28,7 +29,7 @@ async fn run(database: &TestDatabase, sql: &str) {
 #[tokio::test]
 async fn migrating_is_once_for_all_and_its_lack_is_told() {
     let database = TestDatabase::create().await;
-    let stores: Vec<PostgresStore> = (0..4).map(|_| open(database.settings()).unwrap()).collect();
+    let stores: Vec<PostgresStore> = (0..4).map(|_| open(&database.settings()).unwrap()).collect();
     let fault = stores[0].check_schema().await.unwrap_err();
     assert_eq!(fault.kind(), Kind::Unavailable);
     assert!(fault.message().contains("unified-gateway migrate"), "{fault}");
@@ -66,19 +67,19 @@ async fn a_server_that_is_not_there_is_unavailable_and_the_url_is_not_told() {
         max_connections: 1,
         acquire_timeout: Duration::from_millis(200),
     };
-    let fault = open(settings.clone()).unwrap().stores().changes.revision().await.unwrap_err();
+    let fault = open(&settings).unwrap().stores().changes.revision().await.unwrap_err();
     assert_eq!(fault.kind(), Kind::Unavailable);
     assert!(!format!("{fault} {fault:?}").contains("hunter2"), "{fault:?}");
     settings.url = "postgres://someone:hunter2@h/x?sslmode=rain".into();
-    let fault = open(settings).unwrap_err();
+    let fault = open(&settings).unwrap_err();
     assert!(fault.message().contains("DATABASE_URL") && !format!("{fault:?}").contains("hunter2"), "{fault:?}");
 }
 
 /// A session that runs beside the test.
-fn listen(store: &PostgresStore, sharing: Sharing) -> (watch::Receiver<SessionState>, tokio::task::JoinHandle<()>) {
+fn listen(store: &PostgresStore, sharing: Sharing) -> (watch::Receiver<SessionState>, JoinSet<()>) {
     let (states, seen) = watch::channel(SessionState::default());
     let session = store.session(sharing);
-    (seen, tokio::spawn(session.run(states)))
+    (seen, std::iter::once(session.run(states)).collect())
 }
 
 async fn until(seen: &mut watch::Receiver<SessionState>, what: impl FnMut(&SessionState) -> bool) -> SessionState {
@@ -103,7 +104,7 @@ async fn a_write_is_heard_of_at_once_and_a_lost_session_is_replaced() {
     let again = until(&mut seen, |state| state.is_listening && state.wakeups > heard.wakeups).await;
     store.stores().virtual_keys.create(&virtual_key(2, "k"), &any_write()).await.unwrap();
     until(&mut seen, |state| state.wakeups > again.wakeups).await;
-    listening.abort();
+    drop(listening);
 }
 
 #[tokio::test]
@@ -115,8 +116,7 @@ async fn who_counts_alone_keeps_the_others_out_until_its_end() {
     let (mut third, sharing) = listen(&store, Sharing::Shared);
     assert!(!until(&mut second, |state| state.is_listening).await.has_place);
     assert!(!until(&mut third, |state| state.is_listening).await.has_place);
-    alone.abort();
-    waiting.abort();
+    drop((alone, waiting));
     until(&mut third, |state| state.has_place).await;
-    sharing.abort();
+    drop(sharing);
 }
