@@ -239,4 +239,49 @@ def _():
     check(invoke("CatalogService.ListModels", {"pageSize": 5})["models"], "models")
 
 
+@case("a deployment is tested with one real call, stored or not")
+def _():
+    made = invoke("DeploymentService.CreateDeployment", {"deployment": deployment("grpc/tested", enabled=False)})
+    tested = invoke("DeploymentService.TestDeployment", {"id": made["id"]})
+    equal((tested["ok"], tested["status"], tested["transport"]), (True, 200, "chat_completions"))
+    broken = deployment("grpc/tested", upstreamModel="stub-401")
+    tested = invoke("DeploymentService.TestDeployment", {"deployment": broken})
+    equal((tested.get("ok"), tested["status"], tested["failure"]), (None, 401, "configuration"))
+    check(PROVIDER_KEY not in str(tested), "the key is answered")
+    refused(grpc.StatusCode.INVALID_ARGUMENT, "DeploymentService.TestDeployment", {})
+    invoke("DeploymentService.DeleteDeployment", {"id": made["id"]})
+
+
+@case("the replica lists itself with the revision in force")
+def _():
+    listed = invoke("SystemService.ListReplicas")
+    equal((len(listed["replicas"]), listed["serving"], listed["replicas"][0]["self"]), (1, 1, True))
+    invoke("VirtualKeyService.CreateVirtualKey", {"virtualKey": {"name": "one more"}})
+    reach = invoke("SystemService.WaitForRevision", {"replicas": 1, "timeout": "5s"})
+    equal((reach["reached"], reach["inForce"]), (True, 1))
+    refused(grpc.StatusCode.INVALID_ARGUMENT, "SystemService.WaitForRevision", {"timeout": "61s"})
+
+
+@case("the configuration is exported, compared and applied as a document")
+def _():
+    made = invoke("DeploymentService.CreateDeployment", {"deployment": deployment("grpc/declared", label="declared")})
+    exported = invoke("SystemService.ExportConfig", {"includeKeys": True})
+    check(PROVIDER_KEY not in str(exported), "credentials are exported")
+    same = invoke("SystemService.ApplyConfig", {"document": exported["document"], "includeKeys": True})
+    equal((same.get("differences"), same["revision"]), (None, exported["revision"]))
+    document = {"deployments": [entry for entry in exported["document"]["deployments"] if entry["id"] == made["id"]]}
+    document["deployments"][0]["weight"] = 9
+    dry = invoke("SystemService.ApplyConfig", {"document": document, "validateOnly": True})
+    equal([(d["action"], d["fields"][0]["field"]) for d in dry["differences"]], [("ACTION_UPDATE", "weight")])
+    invoke("SystemService.ApplyConfig", {"document": document, "revision": dry["revision"]})
+    equal(invoke("DeploymentService.GetDeployment", {"id": made["id"]})["weight"], 9)
+    refused(grpc.StatusCode.ABORTED, "SystemService.ApplyConfig", {"document": document, "revision": dry["revision"]})
+    refused(grpc.StatusCode.INVALID_ARGUMENT, "SystemService.ApplyConfig", {"document": document, "prune": True})
+    document["deployments"][0]["weight"] = 9000
+    status = refused(grpc.StatusCode.INVALID_ARGUMENT, "SystemService.ApplyConfig", {"document": document})
+    fields = [v.field for d in details(status, error_details_pb2.BadRequest) for v in d.field_violations]
+    equal(fields, ["deployments[0].weight"])
+    invoke("DeploymentService.DeleteDeployment", {"id": made["id"]})
+
+
 sys.exit(run("gRPC by reflection"))
