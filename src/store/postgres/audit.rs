@@ -4,6 +4,7 @@ use async_trait::async_trait;
 
 use super::errors::fault;
 use super::rows::{Fields, Reason, id_text};
+use super::statement::query;
 use super::{PostgresStore, within};
 use crate::domain::audit::AuditEntry;
 use crate::domain::ids::AuditId;
@@ -18,13 +19,14 @@ impl AuditStore for PostgresStore {
         within(async {
             let limit = limit.clamp(1, MAX_ENTRIES);
             let query = match resource {
-                Some(resource) => sqlx::query(
-                    "SELECT * FROM admin_audit WHERE resource = $2 ORDER BY revision DESC, id DESC LIMIT $1",
-                )
-                .bind(i64::from(limit))
-                .bind(resource),
-                None => sqlx::query("SELECT * FROM admin_audit ORDER BY revision DESC, id DESC LIMIT $1")
-                    .bind(i64::from(limit)),
+                Some(resource) => {
+                    query("SELECT * FROM admin_audit WHERE resource = $2 ORDER BY revision DESC, id DESC LIMIT $1")
+                        .bind(i64::from(limit))
+                        .bind(resource)
+                }
+                None => {
+                    query("SELECT * FROM admin_audit ORDER BY revision DESC, id DESC LIMIT $1").bind(i64::from(limit))
+                }
             };
             let rows = query.fetch_all(&mut *self.read().await?).await.map_err(fault)?;
             rows.iter()

@@ -6,6 +6,7 @@ use sqlx::postgres::PgRow;
 
 use super::errors::fault;
 use super::rows::{Fields, Reason};
+use super::statement::{query, query_scalar};
 use super::{LOOK_PATIENCE, PostgresStore, within_time};
 use crate::domain::change::{ChangesSince, ConfigChange, ResourceKind};
 use crate::domain::ids::Revision;
@@ -24,7 +25,7 @@ const CHANGES: &str = "
 impl ChangeStore for PostgresStore {
     async fn revision(&self) -> Outcome<Revision> {
         within_time(LOOK_PATIENCE, async {
-            sqlx::query_scalar("SELECT revision FROM config_revision")
+            query_scalar("SELECT revision FROM config_revision")
                 .fetch_one(&mut *self.read().await?)
                 .await
                 .map(Revision)
@@ -35,7 +36,7 @@ impl ChangeStore for PostgresStore {
 
     async fn changes_since(&self, seen: Revision) -> Outcome<ChangesSince> {
         within_time(LOOK_PATIENCE, async {
-            let rows = sqlx::query(CHANGES).bind(seen.0).fetch_all(&mut *self.read().await?).await.map_err(fault)?;
+            let rows = query(CHANGES).bind(seen.0).fetch_all(&mut *self.read().await?).await.map_err(fault)?;
             let first = rows.first().ok_or_else(|| Fault::new(Kind::Internal).because("config_revision has no row"))?;
             let current: i64 = first.try_get("current").map_err(fault)?;
             let oldest: Option<i64> = first.try_get("oldest").map_err(fault)?;

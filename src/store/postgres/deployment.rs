@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::errors::fault;
 use super::fallback::{chains_naming, prune_chains};
 use super::rows::{Fields, Reason, id_text};
+use super::statement::{query, query_scalar};
 use super::tx::WriteTx;
 use super::{LOAD_PATIENCE, PostgresStore, within, within_time};
 use crate::domain::change::ResourceKind;
@@ -79,7 +80,7 @@ impl DeploymentStore for PostgresStore {
 
     async fn find(&self, id: DeploymentId) -> Outcome<Option<Deployment>> {
         within(async {
-            let row = sqlx::query("SELECT * FROM deployments WHERE id = $1")
+            let row = query("SELECT * FROM deployments WHERE id = $1")
                 .bind(key(id))
                 .fetch_optional(&mut *self.read().await?)
                 .await
@@ -93,7 +94,7 @@ impl DeploymentStore for PostgresStore {
         within(async {
             let text = filter.text.as_deref().map(str::to_ascii_lowercase);
             let mut tx = self.read().await?;
-            let total = sqlx::query_scalar(COUNT)
+            let total = query_scalar(COUNT)
                 .bind(filter.enabled)
                 .bind(filter.public_model.as_deref())
                 .bind(filter.provider.as_deref())
@@ -102,7 +103,7 @@ impl DeploymentStore for PostgresStore {
                 .fetch_one(&mut *tx)
                 .await
                 .map_err(fault)?;
-            let rows = sqlx::query(LIST)
+            let rows = query(LIST)
                 .bind(filter.enabled)
                 .bind(filter.public_model.as_deref())
                 .bind(filter.provider.as_deref())
@@ -149,7 +150,7 @@ impl DeploymentStore for PostgresStore {
             let mut tx = self.read().await?;
             let mut loaded = Vec::new();
             let Some(ids) = ids else {
-                let mut rows = sqlx::query("SELECT * FROM deployments").fetch(&mut *tx);
+                let mut rows = query("SELECT * FROM deployments").fetch(&mut *tx);
                 while let Some(row) = rows.try_next().await.map_err(fault)? {
                     loaded.push(read(&row));
                 }
@@ -157,7 +158,7 @@ impl DeploymentStore for PostgresStore {
             };
             for chunk in ids.chunks(IDS_PER_STATEMENT) {
                 let keys: Vec<Uuid> = chunk.iter().map(|id| *id.as_uuid()).collect();
-                let rows = sqlx::query("SELECT * FROM deployments WHERE id = ANY($1) ORDER BY id")
+                let rows = query("SELECT * FROM deployments WHERE id = ANY($1) ORDER BY id")
                     .bind(keys)
                     .fetch_all(&mut *tx)
                     .await
@@ -171,7 +172,7 @@ impl DeploymentStore for PostgresStore {
 
     async fn envelopes(&self, after: Option<DeploymentId>, limit: u32) -> Outcome<Vec<(DeploymentId, Vec<u8>)>> {
         within(async {
-            let rows = sqlx::query("SELECT id, credentials FROM deployments WHERE id > $1 ORDER BY id LIMIT $2")
+            let rows = query("SELECT id, credentials FROM deployments WHERE id > $1 ORDER BY id LIMIT $2")
                 .bind(after.map(key).unwrap_or_default())
                 .bind(i64::from(limit.clamp(1, MAX_ENVELOPES)))
                 .fetch_all(&mut *self.read().await?)
@@ -190,7 +191,7 @@ impl DeploymentStore for PostgresStore {
     async fn reseal(&self, id: DeploymentId, from: &[u8], to: &[u8]) -> Outcome<bool> {
         within(async {
             let mut tx = self.pool.begin().await.map_err(fault)?;
-            let done = sqlx::query("UPDATE deployments SET credentials = $3 WHERE id = $1 AND credentials = $2")
+            let done = query("UPDATE deployments SET credentials = $3 WHERE id = $1 AND credentials = $2")
                 .bind(key(id))
                 .bind(from)
                 .bind(to)
@@ -212,7 +213,7 @@ struct Stored {
 
 impl Stored {
     async fn get(tx: &mut WriteTx, id: DeploymentId) -> Outcome<Self> {
-        let row = sqlx::query("SELECT revision, public_model FROM deployments WHERE id = $1")
+        let row = query("SELECT revision, public_model FROM deployments WHERE id = $1")
             .bind(key(id))
             .fetch_optional(tx.conn())
             .await
@@ -248,14 +249,14 @@ pub(super) async fn update(tx: &mut WriteTx, deployment: &Deployment, expected: 
 pub(super) async fn remove(tx: &mut WriteTx, id: DeploymentId, expected: Option<Revision>) -> Outcome<String> {
     let stored = Stored::get(tx, id).await?;
     check_revision(NOUN, stored.revision, expected)?;
-    sqlx::query("DELETE FROM deployments WHERE id = $1").bind(key(id)).execute(tx.conn()).await.map_err(fault)?;
+    query("DELETE FROM deployments WHERE id = $1").bind(key(id)).execute(tx.conn()).await.map_err(fault)?;
     tx.log(ResourceKind::Deployment, &id.to_string(), true).await?;
     Ok(stored.public_model)
 }
 
 /// Whether any deployment, enabled or not, has this public model.
 pub(super) async fn has_deployment(tx: &mut WriteTx, public_model: &str) -> Outcome<bool> {
-    sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM deployments WHERE public_model = $1)")
+    query_scalar("SELECT EXISTS (SELECT 1 FROM deployments WHERE public_model = $1)")
         .bind(public_model)
         .fetch_one(tx.conn())
         .await
@@ -287,7 +288,7 @@ fn bind(
     revision: Revision,
 ) -> Outcome<Query<'static, Postgres, PgArguments>> {
     let spec = &deployment.spec;
-    Ok(sqlx::query(sql)
+    Ok(query(sql)
         .bind(key(deployment.id))
         .bind(revision.0)
         .bind(deployment.updated_at.unix_ms())

@@ -7,6 +7,7 @@ use sqlx::{PgConnection, Row};
 use super::deployment::has_deployment;
 use super::errors::fault;
 use super::rows::{Fields, Reason};
+use super::statement::{query, query_scalar};
 use super::tx::WriteTx;
 use super::{PostgresStore, within};
 use crate::domain::change::{ResourceKind, chain_key};
@@ -25,7 +26,7 @@ const NOUN: &str = "fallback chain";
 impl FallbackStore for PostgresStore {
     async fn find(&self, primary: &str, reason: FallbackReason) -> Outcome<Option<FallbackChain>> {
         within(async {
-            let row = sqlx::query("SELECT * FROM fallback_chains WHERE primary_model = $1 AND reason = $2")
+            let row = query("SELECT * FROM fallback_chains WHERE primary_model = $1 AND reason = $2")
                 .bind(primary)
                 .bind(reason.as_str())
                 .fetch_optional(&mut *self.read().await?)
@@ -39,7 +40,7 @@ impl FallbackStore for PostgresStore {
     async fn list(&self, primary: Option<&str>, page: &PageRequest) -> Outcome<Page<FallbackChain>> {
         within(async {
             let mut tx = self.read().await?;
-            let total = sqlx::query_scalar(
+            let total = query_scalar(
                 "SELECT COUNT(*) FROM (
                 SELECT 1 FROM fallback_chains WHERE ($1 IS NULL OR primary_model = $1) LIMIT $2
              ) AS matching",
@@ -49,7 +50,7 @@ impl FallbackStore for PostgresStore {
             .fetch_one(&mut *tx)
             .await
             .map_err(fault)?;
-            let rows = sqlx::query(
+            let rows = query(
                 "SELECT * FROM fallback_chains WHERE ($1 IS NULL OR primary_model = $1)
              ORDER BY primary_model, reason LIMIT $2 OFFSET $3",
             )
@@ -122,7 +123,7 @@ pub(super) async fn prune_chains(tx: &mut WriteTx, gone: &str, at: Timestamp) ->
 }
 
 async fn load_all(connection: &mut PgConnection) -> Outcome<Loaded<FallbackChain>> {
-    let rows = sqlx::query("SELECT * FROM fallback_chains ORDER BY primary_model, reason")
+    let rows = query("SELECT * FROM fallback_chains ORDER BY primary_model, reason")
         .fetch_all(connection)
         .await
         .map_err(fault)?;
@@ -130,7 +131,7 @@ async fn load_all(connection: &mut PgConnection) -> Outcome<Loaded<FallbackChain
 }
 
 async fn stored_revision(tx: &mut WriteTx, primary: &str, reason: FallbackReason) -> Outcome<Option<Revision>> {
-    let revision = sqlx::query_scalar("SELECT revision FROM fallback_chains WHERE primary_model = $1 AND reason = $2")
+    let revision = query_scalar("SELECT revision FROM fallback_chains WHERE primary_model = $1 AND reason = $2")
         .bind(primary)
         .bind(reason.as_str())
         .fetch_optional(tx.conn())
@@ -169,7 +170,7 @@ async fn check_models_exist(tx: &mut WriteTx, chain: &FallbackChain) -> Outcome<
 }
 
 async fn put(tx: &mut WriteTx, chain: &FallbackChain) -> Outcome<()> {
-    sqlx::query(
+    query(
         "INSERT INTO fallback_chains (primary_model, reason, revision, updated_at, targets)
          VALUES ($1, $2, $3, $4, $5)
          ON CONFLICT (primary_model, reason) DO UPDATE SET
@@ -187,7 +188,7 @@ async fn put(tx: &mut WriteTx, chain: &FallbackChain) -> Outcome<()> {
 }
 
 async fn remove(tx: &mut WriteTx, primary: &str, reason: FallbackReason) -> Outcome<()> {
-    sqlx::query("DELETE FROM fallback_chains WHERE primary_model = $1 AND reason = $2")
+    query("DELETE FROM fallback_chains WHERE primary_model = $1 AND reason = $2")
         .bind(primary)
         .bind(reason.as_str())
         .execute(tx.conn())

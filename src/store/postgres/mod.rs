@@ -19,6 +19,7 @@ mod replica;
 mod rows;
 mod session;
 mod settings;
+mod statement;
 #[cfg(test)]
 pub(in crate::store) mod tests;
 mod tx;

@@ -7,6 +7,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, SqlSafeStr};
 
 use super::errors::{fault, migration_fault, outdated};
+use super::statement::query_scalar;
 use super::{LOAD_PATIENCE, PostgresStore, within, within_time};
 use crate::domain::secret::{ExposeSecret, SecretString};
 use crate::fault::{Fault, Kind, Outcome};
@@ -97,7 +98,7 @@ impl PostgresStore {
     pub async fn check_schema(&self) -> Outcome<()> {
         within(async {
             let mut tx = self.read().await?;
-            let newest: Option<i64> = sqlx::query_scalar("SELECT MAX(version) FROM _sqlx_migrations WHERE success")
+            let newest: Option<i64> = query_scalar("SELECT MAX(version) FROM _sqlx_migrations WHERE success")
                 .fetch_one(&mut *tx)
                 .await
                 .map_err(fault)?;

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use super::errors::fault;
 use super::rows::{Fields, Reason, id_text};
+use super::statement::query;
 use super::{PostgresStore, within};
 use crate::domain::replica::{FORGOTTEN_AFTER, Heartbeat, Replica, ReplicaId};
 use crate::fault::Outcome;
@@ -28,7 +29,7 @@ impl ReplicaStore for PostgresStore {
     async fn beat(&self, heartbeat: &Heartbeat) -> Outcome<()> {
         within(async {
             let mut tx = self.pool.begin().await.map_err(fault)?;
-            sqlx::query(BEAT)
+            query(BEAT)
                 .bind(heartbeat.id.as_uuid())
                 .bind(heartbeat.host.as_str())
                 .bind(heartbeat.version.as_str())
@@ -40,7 +41,7 @@ impl ReplicaStore for PostgresStore {
                 .await
                 .map_err(fault)?;
             let seconds = i64::try_from(FORGOTTEN_AFTER.as_secs()).unwrap_or(i64::MAX);
-            sqlx::query("DELETE FROM replicas WHERE seen_at < clock_timestamp() - $1 * interval '1 second'")
+            query("DELETE FROM replicas WHERE seen_at < clock_timestamp() - $1 * interval '1 second'")
                 .bind(seconds)
                 .execute(&mut *tx)
                 .await
@@ -53,7 +54,7 @@ impl ReplicaStore for PostgresStore {
     async fn list(&self) -> Outcome<Vec<Replica>> {
         within(async {
             let mut tx = self.read().await?;
-            let rows = sqlx::query(LIST).fetch_all(&mut *tx).await.map_err(fault)?;
+            let rows = query(LIST).fetch_all(&mut *tx).await.map_err(fault)?;
             rows.iter()
                 .map(|row| {
                     read(&Fields(row)).map_err(|reason| bad_row("replica", &BadRow { id: id_text(row), reason }))
@@ -66,11 +67,7 @@ impl ReplicaStore for PostgresStore {
     async fn retire(&self, id: ReplicaId) -> Outcome<()> {
         within(async {
             let mut tx = self.pool.begin().await.map_err(fault)?;
-            sqlx::query("DELETE FROM replicas WHERE id = $1")
-                .bind(id.as_uuid())
-                .execute(&mut *tx)
-                .await
-                .map_err(fault)?;
+            query("DELETE FROM replicas WHERE id = $1").bind(id.as_uuid()).execute(&mut *tx).await.map_err(fault)?;
             tx.commit().await.map_err(fault)
         })
         .await

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 
 use super::errors::fault;
 use super::rows::{Fields, Reason};
+use super::statement::{query, query_scalar};
 use super::tx::WriteTx;
 use super::{PostgresStore, within};
 
@@ -21,7 +22,7 @@ const NOUN: &str = "router settings";
 impl SettingsStore for PostgresStore {
     async fn get(&self) -> Outcome<StoredSettings> {
         within(async {
-            let row = sqlx::query("SELECT revision, updated_at, settings FROM router_settings")
+            let row = query("SELECT revision, updated_at, settings FROM router_settings")
                 .fetch_optional(&mut *self.read().await?)
                 .await
                 .map_err(fault)?;
@@ -46,10 +47,8 @@ impl SettingsStore for PostgresStore {
     ) -> Outcome<Revision> {
         within(async {
             let mut tx = self.write().await?;
-            let stored: Option<i64> = sqlx::query_scalar("SELECT revision FROM router_settings")
-                .fetch_optional(tx.conn())
-                .await
-                .map_err(fault)?;
+            let stored: Option<i64> =
+                query_scalar("SELECT revision FROM router_settings").fetch_optional(tx.conn()).await.map_err(fault)?;
             check_revision(NOUN, stored.map(Revision).unwrap_or_default(), Some(expected))?;
             put(&mut tx, settings, at).await?;
             tx.commit(write).await
@@ -60,7 +59,7 @@ impl SettingsStore for PostgresStore {
 
 /// Replaces the row and logs it.
 pub(super) async fn put(tx: &mut WriteTx, settings: &RouterSettings, at: Timestamp) -> Outcome<()> {
-    sqlx::query(
+    query(
         "INSERT INTO router_settings (id, revision, updated_at, settings) VALUES (1, $1, $2, $3)
              ON CONFLICT (id) DO UPDATE SET
                 revision = excluded.revision, updated_at = excluded.updated_at, settings = excluded.settings",

@@ -6,6 +6,7 @@ use sqlx::{Postgres, Row, Transaction};
 use uuid::Uuid;
 
 use super::errors::fault;
+use super::statement::{query, query_scalar};
 use super::{CHANNEL, PostgresStore};
 use crate::domain::audit::AuditDraft;
 use crate::domain::change::ResourceKind;
@@ -31,7 +32,7 @@ impl PostgresStore {
     /// Begins a write and takes the next revision, whose row is the lock that makes writers take turns.
     pub(super) async fn write(&self) -> Outcome<WriteTx> {
         let mut tx = self.pool.begin_with(BEGIN_WRITE).await.map_err(fault)?;
-        let revision = sqlx::query_scalar("UPDATE config_revision SET revision = revision + 1 RETURNING revision")
+        let revision = query_scalar("UPDATE config_revision SET revision = revision + 1 RETURNING revision")
             .fetch_one(&mut *tx)
             .await
             .map_err(fault)?;
@@ -57,7 +58,7 @@ impl WriteTx {
 
     /// Notes that a row changed.
     pub(super) async fn log(&mut self, kind: ResourceKind, id: &str, deleted: bool) -> Outcome<()> {
-        sqlx::query(
+        query(
             "INSERT INTO config_changes (revision, kind, id, deleted) VALUES ($1, $2, $3, $4)
              ON CONFLICT (revision, kind, id) DO UPDATE SET deleted = excluded.deleted",
         )
@@ -74,7 +75,7 @@ impl WriteTx {
     /// The resource that the write's `request_id` created before, if it did and is remembered.
     pub(super) async fn replayed(&mut self, kind: ResourceKind, write: &Write) -> Outcome<Option<Uuid>> {
         let Some(idempotency) = &write.idempotency else { return Ok(None) };
-        let row: Option<PgRow> = sqlx::query(
+        let row: Option<PgRow> = query(
             "SELECT fingerprint, resource_id FROM idempotency_keys
              WHERE kind = $1 AND request_id = $2 AND created_at >= $3",
         )
@@ -97,12 +98,12 @@ impl WriteTx {
     /// Remembers what the write's `request_id` created, and forgets what is older than a day.
     pub(super) async fn remember(&mut self, kind: ResourceKind, resource: &Uuid, write: &Write) -> Outcome<()> {
         let Some(idempotency) = &write.idempotency else { return Ok(()) };
-        sqlx::query("DELETE FROM idempotency_keys WHERE created_at < $1")
+        query("DELETE FROM idempotency_keys WHERE created_at < $1")
             .bind(forgotten_before(write))
             .execute(self.conn())
             .await
             .map_err(fault)?;
-        sqlx::query(
+        query(
             "INSERT INTO idempotency_keys (kind, request_id, fingerprint, resource_id, created_at)
              VALUES ($1, $2, $3, $4, $5)",
         )
@@ -129,13 +130,9 @@ impl WriteTx {
             self.record(entry).await?;
         }
         let cut = revision.0.saturating_sub(self.log_revisions);
-        sqlx::query("DELETE FROM config_changes WHERE revision <= $1")
-            .bind(cut)
-            .execute(self.conn())
-            .await
-            .map_err(fault)?;
+        query("DELETE FROM config_changes WHERE revision <= $1").bind(cut).execute(self.conn()).await.map_err(fault)?;
         // Sent with the commit; the revision alone, for what is sent has a size limit.
-        sqlx::query("SELECT pg_notify($1, $2)")
+        query("SELECT pg_notify($1, $2)")
             .bind(CHANNEL)
             .bind(revision.0.to_string())
             .execute(self.conn())
@@ -146,7 +143,7 @@ impl WriteTx {
     }
 
     async fn record(&mut self, audit: &AuditDraft) -> Outcome<()> {
-        sqlx::query(
+        query(
             "INSERT INTO admin_audit
                (id, revision, at, actor, face, source, request_id, action, resource, before, after)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",

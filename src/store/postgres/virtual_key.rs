@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::errors::fault;
 use super::rows::{Fields, Reason, id_text};
+use super::statement::{query, query_scalar};
 use super::tx::WriteTx;
 use super::{LOAD_PATIENCE, PostgresStore, within, within_time};
 use crate::domain::change::ResourceKind;
@@ -71,7 +72,7 @@ impl VirtualKeyStore for PostgresStore {
 
     async fn find(&self, id: VirtualKeyId) -> Outcome<Option<VirtualKey>> {
         within(async {
-            let row = sqlx::query("SELECT * FROM virtual_keys WHERE id = $1")
+            let row = query("SELECT * FROM virtual_keys WHERE id = $1")
                 .bind(key(id))
                 .fetch_optional(&mut *self.read().await?)
                 .await
@@ -85,14 +86,14 @@ impl VirtualKeyStore for PostgresStore {
         within(async {
             let text = filter.text.as_deref().map(str::to_ascii_lowercase);
             let mut tx = self.read().await?;
-            let total = sqlx::query_scalar(COUNT)
+            let total = query_scalar(COUNT)
                 .bind(filter.enabled)
                 .bind(text.as_deref())
                 .bind(i64::from(PageRequest::MAX_OFFSET))
                 .fetch_one(&mut *tx)
                 .await
                 .map_err(fault)?;
-            let rows = sqlx::query(LIST)
+            let rows = query(LIST)
                 .bind(filter.enabled)
                 .bind(text.as_deref())
                 .bind(page.after.unwrap_or_default())
@@ -131,7 +132,7 @@ impl VirtualKeyStore for PostgresStore {
             let mut tx = self.read().await?;
             let mut loaded = Vec::new();
             let Some(ids) = ids else {
-                let mut rows = sqlx::query("SELECT * FROM virtual_keys").fetch(&mut *tx);
+                let mut rows = query("SELECT * FROM virtual_keys").fetch(&mut *tx);
                 while let Some(row) = rows.try_next().await.map_err(fault)? {
                     loaded.push(read(&row));
                 }
@@ -139,7 +140,7 @@ impl VirtualKeyStore for PostgresStore {
             };
             for chunk in ids.chunks(IDS_PER_STATEMENT) {
                 let keys: Vec<Uuid> = chunk.iter().map(|id| *id.as_uuid()).collect();
-                let rows = sqlx::query("SELECT * FROM virtual_keys WHERE id = ANY($1) ORDER BY id")
+                let rows = query("SELECT * FROM virtual_keys WHERE id = ANY($1) ORDER BY id")
                     .bind(keys)
                     .fetch_all(&mut *tx)
                     .await
@@ -172,12 +173,12 @@ pub(super) async fn update(tx: &mut WriteTx, virtual_key: &VirtualKey, expected:
 /// Deletes a row, if it is at revision `expected`, and logs it.
 pub(super) async fn remove(tx: &mut WriteTx, id: VirtualKeyId, expected: Option<Revision>) -> Outcome<()> {
     check_revision(NOUN, stored_revision(tx, id).await?, expected)?;
-    sqlx::query("DELETE FROM virtual_keys WHERE id = $1").bind(key(id)).execute(tx.conn()).await.map_err(fault)?;
+    query("DELETE FROM virtual_keys WHERE id = $1").bind(key(id)).execute(tx.conn()).await.map_err(fault)?;
     tx.log(ResourceKind::VirtualKey, &id.to_string(), true).await
 }
 
 async fn stored_revision(tx: &mut WriteTx, id: VirtualKeyId) -> Outcome<Revision> {
-    sqlx::query_scalar("SELECT revision FROM virtual_keys WHERE id = $1")
+    query_scalar("SELECT revision FROM virtual_keys WHERE id = $1")
         .bind(key(id))
         .fetch_optional(tx.conn())
         .await
@@ -197,7 +198,7 @@ fn bind(
     revision: Revision,
 ) -> Outcome<Query<'static, Postgres, PgArguments>> {
     let spec = &virtual_key.spec;
-    Ok(sqlx::query(sql)
+    Ok(query(sql)
         .bind(key(virtual_key.id))
         .bind(revision.0)
         .bind(virtual_key.updated_at.unix_ms())
