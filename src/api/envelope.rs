@@ -1,11 +1,13 @@
-//! Faults as the OpenAI error envelope, with the headers that go with them.
+//! Faults in the error envelope of a contract, with the headers that go with them.
 
 use std::time::Duration;
 
 use axum::body::Body;
+use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
+use crate::dialects::anthropic_messages;
 use crate::dialects::openai_chat::fault::write_fault;
 use crate::fault::{Blame, Fault};
 
@@ -35,7 +37,17 @@ pub fn write_headers(fault: &Fault, headers: &mut HeaderMap) {
 /// The whole answer to a fault in the OpenAI envelope.
 #[must_use]
 pub fn openai_response(fault: &Fault) -> Response<Body> {
-    let mut response = Response::new(Body::from(write_fault(fault)));
+    response(fault, write_fault(fault))
+}
+
+/// The whole answer to a fault in the Anthropic envelope.
+#[must_use]
+pub fn anthropic_response(fault: &Fault, request_id: Option<&str>) -> Response<Body> {
+    response(fault, anthropic_messages::fault::write_fault(fault, request_id))
+}
+
+fn response(fault: &Fault, body: Bytes) -> Response<Body> {
+    let mut response = Response::new(Body::from(body));
     *response.status_mut() = status(fault);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

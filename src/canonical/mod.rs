@@ -1,5 +1,33 @@
 //! The provider-neutral form inside: what requests, answers and stream events mean, apart from how they look.
 
+pub mod json;
 pub mod text;
 
 pub use crate::domain::usage::TokenUsage;
+pub use json::Json;
+
+/// A family of wire formats for text, as a contract spoken by clients and as a transport spoken to providers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Wire {
+    /// OpenAI Chat Completions.
+    Chat,
+    /// OpenAI Responses.
+    Responses,
+    /// Anthropic Messages.
+    Messages,
+}
+
+impl Wire {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Chat, Self::Responses, Self::Messages];
+
+    /// Its word in tables and tags.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Chat => "chat_completions",
+            Self::Responses => "responses",
+            Self::Messages => "messages",
+        }
+    }
+}

@@ -72,7 +72,9 @@ impl Catalog {
                 None => Some(OperationProfile::default()),
             };
             let wires = found.known.and_then(|known| known.transports.get(operation)).map_or(&[][..], Vec::as_slice);
-            let transports = usable(wires, spoken);
+            let unpinned: Vec<Transport> =
+                spoken.iter().copied().filter(|wire| !preset.by_pin_only.contains(wire)).collect();
+            let transports = usable(wires, &unpinned);
             if let (Some(profile), Some(&transport)) = (profile, transports.first()) {
                 operations.insert(*operation, ResolvedOperation { profile, transport, transports });
             }

@@ -3,6 +3,7 @@
 use bytes::{Bytes, BytesMut};
 
 use crate::canonical::TokenUsage;
+use crate::fault::Fault;
 
 /// An error as a provider stated it. Its words never reach a client unread.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -28,6 +29,15 @@ pub struct NativeReply {
     pub usage: Option<TokenUsage>,
     /// Its finish reason, as stated.
     pub finish_reason: Option<String>,
+}
+
+/// Why a whole answer is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReplyError {
+    /// The provider stated an error under a success status.
+    Provider(Box<ProviderError>),
+    /// Not an answer of this protocol.
+    Malformed(&'static str),
 }
 
 /// What one event of a stream means, the weightier later.
@@ -62,6 +72,9 @@ pub trait NativeStream: Send {
 
     /// Writes what the client gets after the last event of a stream whose semantic end was seen.
     fn write_closing(&mut self, out: &mut BytesMut);
+
+    /// Writes what the client gets when the answer fails on the way.
+    fn write_failure(&mut self, fault: &Fault, out: &mut BytesMut);
 
     /// Whether the semantic end was seen: nothing but usage can follow.
     fn is_finished(&self) -> bool;

@@ -84,7 +84,7 @@ impl<'de> Deserialize<'de> for Members<'de> {
 }
 
 /// A key, borrowed unless it has escapes.
-struct Key<'a>(Cow<'a, str>);
+pub(super) struct Key<'a>(pub(super) Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for Key<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -201,6 +201,13 @@ impl RawObject {
         &self.bytes
     }
 
+    /// The text that was scanned.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        // The scan has read all of it as JSON, which is UTF-8.
+        std::str::from_utf8(&self.bytes).unwrap_or_default()
+    }
+
     /// Starts a list of changes.
     #[must_use]
     pub fn splice(&self) -> Splice<'_> {
@@ -297,6 +304,17 @@ impl Splice<'_> {
             json.extend_from_slice(value);
         }
         (close..close, Bytes::from(json))
+    }
+}
+
+/// What is wrong with an answer that is not an object.
+#[must_use]
+pub fn malformed(error: &RawError) -> &'static str {
+    match error {
+        RawError::Syntax { .. } => "it is not JSON",
+        RawError::NotAnObject => "it is not a JSON object",
+        RawError::TooDeep => "it is nested too deeply",
+        RawError::Duplicate(_) => "a key is given twice",
     }
 }
 

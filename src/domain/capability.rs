@@ -94,6 +94,45 @@ impl ReasoningLevel {
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|level| level.as_str() == word)
     }
+
+    /// The nearest step that a model declares: down to the highest not above it, or up to the floor. A positive effort
+    /// never becomes `none`; `none` where thinking cannot be switched off becomes the lowest step. Without declared steps
+    /// it stays what it is.
+    #[must_use]
+    pub fn clamp(self, levels: &[Self]) -> Self {
+        if levels.is_empty() || levels.contains(&self) {
+            return self;
+        }
+        let usable = || levels.iter().copied().filter(|level| self == Self::None || *level > Self::None);
+        let below = usable().filter(|level| *level <= self).max();
+        below.or_else(|| usable().min()).unwrap_or(self)
+    }
+
+    /// Tokens of thinking that stand for it where only a number is understood.
+    #[must_use]
+    pub const fn budget(self) -> u64 {
+        match self {
+            Self::None => 0,
+            Self::Minimal | Self::Low => 1_024,
+            Self::Medium => 4_096,
+            Self::High => 16_384,
+            Self::Xhigh => 24_576,
+            Self::Max => 32_768,
+        }
+    }
+
+    /// The step that a number of tokens of thinking stands for.
+    #[must_use]
+    pub const fn of_budget(tokens: u64) -> Self {
+        match tokens {
+            0 => Self::None,
+            1..=2_048 => Self::Low,
+            2_049..=8_192 => Self::Medium,
+            8_193..=20_480 => Self::High,
+            20_481..=28_672 => Self::Xhigh,
+            _ => Self::Max,
+        }
+    }
 }
 
 /// How a model reasons.
@@ -152,4 +191,25 @@ pub struct ModelProfile {
     pub operations: BTreeMap<Operation, OperationProfile>,
     /// What it costs.
     pub pricing: Pricing,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ReasoningLevel::{High, Low, Max, Medium, Minimal, None, Xhigh};
+
+    #[test]
+    fn a_step_is_clamped_and_never_refused() {
+        for (asked, levels, effective) in [
+            (Xhigh, &[Low, Medium, High][..], High),
+            (Minimal, &[Low, Medium, High], Low),
+            (Minimal, &[None, Medium], Medium),
+            (None, &[Low, High], Low),
+            (None, &[None, High], None),
+            (Max, &[None, Low], Low),
+            (Medium, &[], Medium),
+            (Low, &[None], Low),
+        ] {
+            assert_eq!(asked.clamp(levels), effective, "{asked:?} of {levels:?}");
+        }
+    }
 }

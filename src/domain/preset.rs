@@ -19,6 +19,8 @@ pub struct Preset {
     pub credentials: &'static [CredentialField],
     /// Operations it can serve, with the wire shapes it speaks for each; the first is the default.
     pub transports: BTreeMap<Operation, Vec<Transport>>,
+    /// Those of them that not every server behind the preset speaks: they are used only where a deployment pins them.
+    pub by_pin_only: &'static [Transport],
     /// Whether models outside the catalog need a `catalogEntry`. `false` for hosts that serve anything.
     pub requires_known_model: bool,
 }

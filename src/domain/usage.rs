@@ -11,6 +11,12 @@ pub struct TokenUsage {
     pub cache_read: u64,
     /// Input tokens written to the provider's cache (part of `input`).
     pub cache_write: u64,
+    /// Those of them that are kept for an hour (part of `cache_write`).
+    pub cache_write_1h: u64,
+    /// Input tokens that are sound (part of `input`).
+    pub audio_input: u64,
     /// Output tokens spent on reasoning (part of `output`).
     pub reasoning: u64,
+    /// Output tokens that are sound (part of `output`).
+    pub audio_output: u64,
 }

@@ -1,5 +1,6 @@
 //! One call of one deployment, up to the point where its answer commits: a whole body, or the first output of a stream.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -9,11 +10,13 @@ use http::{HeaderMap, StatusCode};
 use tokio::time::{Instant, timeout_at};
 
 use super::failure::{Detail, Failure, Repeat, sanitise};
+use super::lane::{Asking, wire_of};
 use super::{Bounds, Parts};
-use crate::dialects::native::{NativeReply, NativeStream, ProviderError, Signal, StreamError};
-use crate::dialects::openai_chat::native::{ChatStream, NativeRequest, ReplyError, read_reply};
+use crate::canonical::Wire;
+use crate::dialects::native::{NativeReply, NativeStream, ProviderError, ReplyError, Signal, StreamError};
 use crate::dialects::openai_chat::stream::ChunkWriter;
-use crate::dialects::openai_chat::{fault, read, write};
+use crate::dialects::openai_chat::write;
+use crate::dialects::{self, Encode, Frame};
 use crate::providers::echo::{self, Options};
 use crate::providers::judge::{Evidence, judge};
 use crate::providers::{self, FailureClass, Provider};
@@ -25,9 +28,10 @@ use crate::transport::{ReadError, Reply, SendError};
 pub(super) struct AttemptInput<'a> {
     pub parts: &'a Parts,
     pub candidate: &'a Candidate,
-    pub request: &'a NativeRequest,
+    pub asking: &'a Asking,
     pub forwarded: &'a HeaderMap,
-    pub answer_id: &'a str,
+    /// Whether nothing may be left out of the request.
+    pub is_strict: bool,
     pub deadlines: Deadlines,
 }
 
@@ -44,17 +48,21 @@ pub(super) struct Deadlines {
 
 /// An answer that commits.
 pub(super) enum Opened {
-    /// A JSON body.
-    Whole(NativeReply),
+    /// A JSON body, and the names of request fields that were left out.
+    Whole(NativeReply, Dropped),
     /// A stream whose first output was seen.
     Stream(Box<OpenStream>),
 }
+
+/// Names of request fields that did not reach the provider as sent.
+pub(super) type Dropped = Vec<Cow<'static, str>>;
 
 /// A stream being read.
 pub(super) struct OpenStream {
     upstream: Upstream,
     framer: SseFramer,
-    pub relay: ChatStream,
+    pub relay: Box<dyn NativeStream>,
+    pub dropped: Dropped,
     /// Bytes for the client that are not sent yet.
     pub pending: BytesMut,
     is_done: bool,
@@ -103,36 +111,51 @@ pub(super) async fn attempt(input: &AttemptInput<'_>) -> Result<Opened, Failure>
     let target = &input.candidate.target;
     let provider = providers::find(&target.provider)
         .ok_or_else(|| Failure::configuration(format!("unknown provider `{}`", target.provider)))?;
-    let until = if input.request.is_stream() {
+    let wire = wire_of(input.candidate.transport)
+        .ok_or_else(|| Failure::configuration("the wire shape generates no text".to_owned()))?;
+    let is_stream = input.asking.asked().is_stream();
+    let until = if is_stream {
         input.deadlines.end.min(Instant::now() + input.deadlines.first_output)
     } else {
         input.deadlines.end
     };
     let attempted = async {
-        let upstream = if provider.name == echo::PROVIDER.name {
-            open_echo(input, target).await?
+        let (upstream, dropped) = if provider.name == echo::PROVIDER.name {
+            (open_echo(input, target).await?, Dropped::new())
         } else {
-            open_http(input, provider, until).await?
+            open_http(input, provider, wire, until).await?
         };
-        if input.request.is_stream() {
-            let stream = OpenStream::new(upstream, ChatStream::new(input.request), input.parts.bounds.frame_bytes);
+        if is_stream {
+            let relay = input.asking.relay(wire, target);
+            let stream = OpenStream::new(upstream, relay, dropped, input.parts.bounds.frame_bytes);
             stream.until_first_output(provider, target, input.deadlines.idle.max(input.deadlines.first_output)).await
         } else {
-            read_whole(upstream, input, provider).await
+            read_whole(upstream, input, provider, wire, dropped).await
         }
     };
     timeout_at(until, attempted).await.unwrap_or_else(|_| Err(Failure::timed_out("no output in time")))
 }
 
-async fn open_http(input: &AttemptInput<'_>, provider: &Provider, until: Instant) -> Result<Upstream, Failure> {
+async fn open_http(
+    input: &AttemptInput<'_>,
+    provider: &Provider,
+    wire: Wire,
+    until: Instant,
+) -> Result<(Upstream, Dropped), Failure> {
     let target = &input.candidate.target;
-    let body = input.request.for_upstream(&target.upstream_model).map_err(|fault| request_failure(&fault))?;
-    let outgoing = providers::address(provider, &target.credentials, input.candidate.transport, input.forwarded, body)
-        .map_err(|error| Failure::configuration(error.to_string()))?;
+    let written = input.asking.write(input.candidate, provider, wire).map_err(|fault| request_failure(&fault))?;
+    if input.is_strict && !written.dropped.is_empty() {
+        return Err(refused_as_strict(&written.dropped));
+    }
+    let nothing = HeaderMap::new();
+    let forwarded = if input.asking.forwards_headers(wire) { input.forwarded } else { &nothing };
+    let outgoing =
+        providers::address(provider, &target.credentials, input.candidate.transport, forwarded, written.body)
+            .map_err(|error| Failure::configuration(error.to_string()))?;
     let within = until.saturating_duration_since(Instant::now());
     let mut reply = input.parts.client.send(outgoing, within).await.map_err(|error| send_failure(&error))?;
     if reply.status != StatusCode::OK {
-        return Err(error_answer(&mut reply, provider, target, input.parts.bounds).await);
+        return Err(error_answer(&mut reply, provider, target, wire, input.parts.bounds).await);
     }
     if let Some(encoding) = reply.headers.get(CONTENT_ENCODING)
         && encoding != "identity"
@@ -140,19 +163,30 @@ async fn open_http(input: &AttemptInput<'_>, provider: &Provider, until: Instant
         return Err(Failure::transient(Repeat::Once, "the answer is compressed though identity was asked for"));
     }
     let is_events = content_type(&reply.headers).is_some_and(|kind| kind.starts_with("text/event-stream"));
-    if input.request.is_stream() && !is_events {
-        return Err(not_a_stream(&mut reply, input, provider).await);
+    if input.asking.asked().is_stream() && !is_events {
+        return Err(not_a_stream(&mut reply, input, provider, wire).await);
     }
-    Ok(Upstream::Http(reply))
+    Ok((Upstream::Http(reply), written.dropped))
+}
+
+fn refused_as_strict(dropped: &[Cow<'static, str>]) -> Failure {
+    let sentence =
+        format!("With x-unified-strict nothing may be left out; this model cannot take: {}", dropped.join(", "));
+    let param = dropped.first().map(|name| name.clone().into_owned());
+    Failure {
+        class: FailureClass::Request,
+        detail: Some(Detail { message: sentence, param }),
+        ..Failure::transient(Repeat::Safe, "the request cannot be carried whole")
+    }
 }
 
 /// A stream was asked for and something else came: an error in JSON, usually.
-async fn not_a_stream(reply: &mut Reply, input: &AttemptInput<'_>, provider: &Provider) -> Failure {
+async fn not_a_stream(reply: &mut Reply, input: &AttemptInput<'_>, provider: &Provider, wire: Wire) -> Failure {
     let body = match reply.read_capped(input.parts.bounds.error_bytes, input.deadlines.idle).await {
         Ok(body) => body,
         Err(error) => return read_failure(&error),
     };
-    match read_reply(body, input.request.model()) {
+    match input.asking.read_reply(wire, body, &input.candidate.target) {
         Err(ReplyError::Provider(error)) => stated(&error, Some(200), provider, &input.candidate.target),
         Err(ReplyError::Malformed(_)) | Ok(_) => {
             Failure::transient(Repeat::Once, "a stream was asked for and the answer is none")
@@ -160,21 +194,31 @@ async fn not_a_stream(reply: &mut Reply, input: &AttemptInput<'_>, provider: &Pr
     }
 }
 
-async fn read_whole(mut upstream: Upstream, input: &AttemptInput<'_>, provider: &Provider) -> Result<Opened, Failure> {
+async fn read_whole(
+    mut upstream: Upstream,
+    input: &AttemptInput<'_>,
+    provider: &Provider,
+    wire: Wire,
+    dropped: Dropped,
+) -> Result<Opened, Failure> {
     let body = match &mut upstream {
         Upstream::Http(reply) => reply.read_capped(input.parts.bounds.reply_bytes, input.deadlines.idle).await,
         Upstream::Local(body) => Ok(body.chunks.pop_front().unwrap_or_default()),
     };
     let body = body.map_err(|error| read_failure(&error))?;
-    read_reply(body, input.request.model()).map(Opened::Whole).map_err(|error| match error {
-        ReplyError::Provider(error) => stated(&error, Some(200), provider, &input.candidate.target),
-        ReplyError::Malformed(what) => Failure::transient(Repeat::Once, format!("the answer is malformed: {what}")),
-    })
+    let target = &input.candidate.target;
+    input.asking.read_reply(wire, body, target).map(|reply| Opened::Whole(reply, dropped)).map_err(
+        |error| match error {
+            ReplyError::Provider(error) => stated(&error, Some(200), provider, target),
+            ReplyError::Malformed(what) => Failure::transient(Repeat::Once, format!("the answer is malformed: {what}")),
+        },
+    )
 }
 
 impl OpenStream {
-    fn new(upstream: Upstream, relay: ChatStream, frame_bytes: usize) -> Self {
-        Self { upstream, framer: SseFramer::new(frame_bytes), relay, pending: BytesMut::new(), is_done: false }
+    fn new(upstream: Upstream, relay: Box<dyn NativeStream>, dropped: Dropped, frame_bytes: usize) -> Self {
+        let framer = SseFramer::new(frame_bytes);
+        Self { upstream, framer, relay, dropped, pending: BytesMut::new(), is_done: false }
     }
 
     async fn until_first_output(
@@ -291,12 +335,12 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-async fn error_answer(reply: &mut Reply, provider: &Provider, target: &Target, bounds: Bounds) -> Failure {
+async fn error_answer(reply: &mut Reply, provider: &Provider, target: &Target, wire: Wire, bounds: Bounds) -> Failure {
     let status = reply.status.as_u16();
     let retry_after = read_retry_after(&reply.headers);
     // The body explains; without it the status has to do.
     let body = reply.read_capped(bounds.error_bytes, Duration::from_secs(5)).await.unwrap_or_default();
-    let error = fault::read_error(&body);
+    let error = dialects::transport(wire).read_error(&body);
     Failure { retry_after, ..stated(&error, Some(status), provider, target) }
 }
 
@@ -360,21 +404,34 @@ async fn open_echo(input: &AttemptInput<'_>, target: &Target) -> Result<Upstream
             ProviderError { message: format!("echo was told to fail with {status}"), ..ProviderError::default() };
         return Err(stated(&error, Some(status), &echo::PROVIDER, target));
     }
-    let request = read::read_request(input.request.bytes()).map_err(|fault| request_failure(&fault))?;
-    let reply = echo::answer(&request, &options, input.answer_id);
-    let created = input.parts.clock.now().unix_s();
-    let internal = |fault: crate::fault::Fault| Failure::transient(Repeat::Safe, fault.to_string());
-    if !input.request.is_stream() {
-        let body = write::write_reply(&reply, &target.upstream_model, created).map_err(internal)?;
-        return Ok(Upstream::Local(LocalBody { chunks: VecDeque::from([body]), delay: Duration::ZERO, due: None }));
+    let request = input.asking.canonical().map_err(|fault| request_failure(&fault))?;
+    let reply = echo::answer(request, &options, input.asking.answer_id());
+    let frame = Frame {
+        id: input.asking.answer_id().to_owned(),
+        created: input.parts.clock.now().unix_s(),
+        model: target.upstream_model.clone(),
+        origin: target.opaque_id.clone(),
+    };
+    if !input.asking.asked().is_stream() {
+        let chunks = VecDeque::from([write::write_reply(&reply, &frame)]);
+        return Ok(Upstream::Local(LocalBody { chunks, delay: Duration::ZERO, due: None }));
     }
-    let writer = ChunkWriter::new(reply.id.clone(), target.upstream_model.clone(), created);
-    let deltas = echo::deltas(&reply);
-    let mut chunks =
-        deltas.iter().map(|delta| writer.write_delta(delta)).collect::<Result<VecDeque<_>, _>>().map_err(internal)?;
-    chunks.push_back(ChunkWriter::done());
+    let mut writer = ChunkWriter::new(frame, true);
+    let mut text = BytesMut::new();
+    echo::deltas(&reply).iter().for_each(|delta| writer.encode(delta, &mut text));
+    writer.close(&mut text);
+    let mut chunks = split_events(text.freeze());
     if let Some(most) = options.cut_after_chunks {
         chunks.truncate(usize::try_from(most).unwrap_or(usize::MAX));
     }
     Ok(Upstream::Local(LocalBody { chunks, delay: options.chunk_delay(), due: None }))
+}
+
+/// One piece for each event.
+fn split_events(mut text: Bytes) -> VecDeque<Bytes> {
+    let mut events = VecDeque::new();
+    while let Some(at) = memchr::memmem::find(&text, b"\n\n") {
+        events.push_back(text.split_to(at + 2));
+    }
+    events
 }

@@ -4,6 +4,7 @@
 //! again those whose failure may pass, with full-jitter backoff. One budget of attempts covers all of it. After the commit
 //! point nothing is retried.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::future::Future;
 use std::pin::Pin;
@@ -16,15 +17,17 @@ use http::HeaderMap;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::attempt::{AttemptInput, Deadlines, Opened, attempt};
+use super::attempt::{AttemptInput, Deadlines, Dropped, Opened, attempt};
 use super::failure::{Failure, Repeat, worst};
+use super::lane::{Asking, transports};
 use super::settle::{Ending, Record};
 use super::stream::{self, Committed};
 use super::{Caller, Gateway, Parts};
-use crate::dialects::openai_chat::native::{NativeRequest, read_request};
+use crate::canonical::Wire;
+use crate::dialects;
 use crate::domain::fallback::FallbackReason;
 use crate::domain::names::PublicModel;
-use crate::domain::operation::{Operation, Transport};
+use crate::domain::operation::Operation;
 use crate::domain::settings::ExecutionPolicy;
 use crate::fault::{Fault, Kind, Outcome};
 use crate::providers::FailureClass;
@@ -43,6 +46,10 @@ pub struct Call {
     pub snapshot: Arc<Snapshot>,
     /// Who calls.
     pub caller: Caller,
+    /// The contract of the request.
+    pub contract: Wire,
+    /// Whether nothing may be left out of the request on its way to a provider.
+    pub is_strict: bool,
     /// The raw body.
     pub body: Bytes,
     /// The client's headers that may pass up.
@@ -57,7 +64,7 @@ pub struct Answer {
     /// The body.
     pub body: AnswerBody,
     /// Request fields that did not reach the provider as sent.
-    pub dropped: Vec<&'static str>,
+    pub dropped: Vec<Cow<'static, str>>,
 }
 
 /// The body of an answer.
@@ -70,55 +77,59 @@ pub enum AnswerBody {
 }
 
 impl Gateway {
-    /// Serves one chat completion.
+    /// Serves one request for text, in any contract.
     ///
     /// # Errors
     /// What the caller is to be told, before anything of the answer was sent.
-    pub async fn chat(&self, call: Call) -> Outcome<Answer> {
-        let request = read_request(call.body)?;
-        call.caller.check_model(request.model())?;
+    pub async fn generate(&self, call: Call) -> Outcome<Answer> {
+        let asked = dialects::scan(call.contract, call.body)?;
+        call.caller.check_model(asked.model())?;
+        let is_stream = asked.is_stream();
         let record = Record::start(
             Arc::clone(&self.parts.clock),
             &call.caller,
             call.request_id,
-            request.model().to_owned(),
-            request.is_stream(),
+            asked.model().to_owned(),
+            is_stream,
         );
-        let dropped = request.dropped();
         let policy = call.snapshot.settings().policy(Operation::TextGenerate);
-        let is_stream = request.is_stream();
+        let dice = &self.parts.dice;
+        let answer_id = format!("{:016x}{:016x}", dice(u64::MAX), dice(u64::MAX));
         let run = Run {
+            asking: Asking::new(asked, answer_id, self.parts.clock.now().unix_s()),
             parts: Arc::clone(&self.parts),
             snapshot: call.snapshot,
-            request,
             forwarded: call.forwarded,
+            is_strict: call.is_strict,
             policy,
             end: Instant::now() + ms(policy.total_ms),
             is_committed: Arc::new(AtomicBool::new(false)),
             record,
         };
-        let body = if is_stream { self.open_stream(run).await? } else { run.whole().await? };
-        Ok(Answer { body, dropped })
+        if is_stream { self.open_stream(run).await } else { run.whole().await }
     }
 
     /// Waits for the stream to commit, by its first output or by the clock.
-    async fn open_stream(&self, run: Run) -> Outcome<AnswerBody> {
+    async fn open_stream(&self, run: Run) -> Outcome<Answer> {
         let (sender, receiver) = mpsc::channel(CHANNEL_PIECES);
+        let contract = run.asking.asked().wire();
         let is_committed = Arc::clone(&run.is_committed);
         let commit_by = ms(run.policy.commit_by_ms);
         let parts = Arc::clone(&self.parts);
         let mut opening: Opening = Box::pin(run.stream());
+        let mut dropped = Dropped::new();
         match tokio::time::timeout(commit_by, &mut opening).await {
             Ok(committed) => {
-                let committed = committed?;
+                let mut committed = committed?;
+                dropped = std::mem::take(&mut committed.open.dropped);
                 self.parts.spawn.spawn(Box::pin(stream::pump(parts, committed, sender)));
             }
             Err(_) => {
                 is_committed.store(true, Ordering::Relaxed);
-                self.parts.spawn.spawn(Box::pin(stream::pump_when_open(parts, opening, sender)));
+                self.parts.spawn.spawn(Box::pin(stream::pump_when_open(parts, opening, contract, sender)));
             }
         }
-        Ok(AnswerBody::Stream(receiver))
+        Ok(Answer { body: AnswerBody::Stream(receiver), dropped })
     }
 }
 
@@ -129,8 +140,9 @@ pub(super) type Opening = Pin<Box<dyn Future<Output = Outcome<Committed>> + Send
 struct Run {
     parts: Arc<Parts>,
     snapshot: Arc<Snapshot>,
-    request: NativeRequest,
+    asking: Asking,
     forwarded: HeaderMap,
+    is_strict: bool,
     policy: ExecutionPolicy,
     end: Instant,
     /// Set when the response status has been sent: no further attempts.
@@ -139,13 +151,13 @@ struct Run {
 }
 
 impl Run {
-    async fn whole(mut self) -> Outcome<AnswerBody> {
+    async fn whole(mut self) -> Outcome<Answer> {
         match self.search().await {
-            Ok((_, Opened::Whole(reply))) => {
+            Ok((_, Opened::Whole(reply, dropped))) => {
                 self.record.output_begins();
                 self.record.reported(reply.usage, reply.finish_reason.as_deref());
                 self.record.settle(Ending::Success, None);
-                Ok(AnswerBody::Whole(reply.body))
+                Ok(Answer { body: AnswerBody::Whole(reply.body), dropped })
             }
             Ok((_, Opened::Stream(_))) => Err(Kind::Internal.into()),
             Err(fault) => Err(self.fail(fault)),
@@ -159,7 +171,7 @@ impl Run {
                 let idle = ms(self.policy.idle_ms);
                 Ok(Committed { open, target: candidate.target, record: self.record, idle, end: self.end })
             }
-            Ok((_, Opened::Whole(_))) => Err(Kind::Internal.into()),
+            Ok((_, Opened::Whole(..))) => Err(Kind::Internal.into()),
             Err(fault) => Err(self.fail(fault)),
         }
     }
@@ -171,7 +183,7 @@ impl Run {
 
     /// Tries candidates until one commits.
     async fn search(&mut self) -> Outcome<(Candidate, Opened)> {
-        let mut queue = self.plan(self.request.model())?.into_iter();
+        let mut queue = self.plan(self.asking.asked().model())?.into_iter();
         let mut tried: Vec<Tried> = Vec::new();
         let mut has_fallen_back = false;
         let mut may_repeat_unsafely = true;
@@ -206,8 +218,8 @@ impl Run {
     }
 
     fn plan(&self, public_model: &str) -> Outcome<Vec<Candidate>> {
-        let wants =
-            Wants { public_model, operation: Operation::TextGenerate, transports: &[Transport::ChatCompletions] };
+        let transports = transports(self.asking.asked().wire());
+        let wants = Wants { public_model, operation: Operation::TextGenerate, transports };
         let dice = &self.parts.dice;
         Ok(plan(&self.snapshot, wants, &mut |below| dice(below))?.candidates)
     }
@@ -222,7 +234,7 @@ impl Run {
         } else {
             FallbackReason::General
         };
-        let Ok(primary) = PublicModel::parse(self.request.model()) else { return Vec::new() };
+        let Ok(primary) = PublicModel::parse(self.asking.asked().model()) else { return Vec::new() };
         let mut seen: HashSet<_> = tried.iter().map(|tried| tried.candidate.target.id).collect();
         let chain = self.snapshot.chain(&primary, reason).iter();
         let candidates = chain.filter_map(|model| self.plan(model.as_str()).ok()).flatten();
@@ -261,9 +273,9 @@ impl Run {
         attempt(&AttemptInput {
             parts: &self.parts,
             candidate,
-            request: &self.request,
+            asking: &self.asking,
             forwarded: &self.forwarded,
-            answer_id: self.record.request_id(),
+            is_strict: self.is_strict,
             deadlines: Deadlines { first_output, idle: ms(self.policy.idle_ms), end: self.end },
         })
         .await
@@ -275,7 +287,7 @@ impl Run {
         let profile = resolved.operations.get(&Operation::TextGenerate).map(|operation| &operation.profile);
         let reasons = profile.is_some_and(|profile| profile.reasoning.is_some());
         let is_unknown = candidate.target.is_unknown_model();
-        let effort_ms = match self.request.reasoning_effort() {
+        let effort_ms = match self.asking.asked().effort() {
             Some("none") => 0,
             Some("minimal" | "low") => 60_000,
             Some("medium") => 120_000,

@@ -3,6 +3,7 @@
 //! - [`admission`]: who calls, and what they may.
 //! - [`dispatch`]: candidates, retries and fallbacks until one answer commits.
 //! - [`attempt`]: one call of one deployment.
+//! - `lane`: the request and its answer in the wire of a candidate.
 //! - [`stream`]: a committed stream, pumped to the client with back-pressure and deadlines.
 //! - [`settle`]: what is recorded of it, always, even on a hang-up.
 //! - [`models`]: what clients can discover; `probe`: one call that an operator asks for.
@@ -13,6 +14,7 @@ pub mod admission;
 pub mod attempt;
 pub mod dispatch;
 pub mod failure;
+mod lane;
 pub mod models;
 mod probe;
 pub mod settle;

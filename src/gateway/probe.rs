@@ -11,8 +11,10 @@ use tokio::time::Instant;
 use super::Gateway;
 use super::attempt::{AttemptInput, Deadlines, Opened, attempt};
 use super::failure::Failure;
-use crate::dialects::openai_chat::native::{NativeRequest, read_request};
-use crate::domain::operation::{Operation, Transport};
+use super::lane::{Asking, transports};
+use crate::canonical::Wire;
+use crate::dialects;
+use crate::domain::operation::Operation;
 use crate::domain::usage::TokenUsage;
 use crate::fault::{Kind, Outcome};
 use crate::routing::{ProbeDeployment, ProbeFailure, Probed, Target, Wants, candidate};
@@ -28,7 +30,7 @@ impl ProbeDeployment for Gateway {
         let wants = Wants {
             public_model: target.public_model.as_str(),
             operation: Operation::TextGenerate,
-            transports: &[Transport::ChatCompletions],
+            transports: transports(Wire::Chat),
         };
         let Some(candidate) = candidate(&target, &wants) else {
             let failure = ProbeFailure {
@@ -48,9 +50,9 @@ impl ProbeDeployment for Gateway {
                 let input = AttemptInput {
                     parts: &self.parts,
                     candidate: &candidate,
-                    request: &request,
+                    asking: &request,
                     forwarded: &HeaderMap::new(),
-                    answer_id: "probe",
+                    is_strict: false,
                     deadlines: Deadlines { first_output: PATIENCE, idle: PATIENCE, end: begun + PATIENCE },
                 };
                 attempt(&input).await
@@ -65,7 +67,7 @@ impl ProbeDeployment for Gateway {
 impl Gateway {
     fn judge(&self, outcome: Result<Opened, Failure>) -> (Option<u16>, Option<ProbeFailure>, Option<TokenUsage>) {
         match outcome {
-            Ok(Opened::Whole(reply)) => (Some(200), None, reply.usage),
+            Ok(Opened::Whole(reply, _)) => (Some(200), None, reply.usage),
             // Nothing asked for one.
             Ok(Opened::Stream(_)) => (Some(200), None, None),
             Err(failure) => {
@@ -83,11 +85,11 @@ impl Gateway {
 }
 
 /// The shortest question. Models that reason take their bound in the newer field alone, others in the older one.
-fn ping(target: &Target) -> Outcome<NativeRequest> {
+fn ping(target: &Target) -> Outcome<Asking> {
     let operation = target.resolved.operations.get(&Operation::TextGenerate);
     let reasons = operation.is_some_and(|operation| operation.profile.reasoning.is_some());
     let bound = if reasons { "max_completion_tokens" } else { "max_tokens" };
     let model = serde_json::Value::from(target.public_model.as_str());
     let text = format!(r#"{{"model":{model},"messages":[{{"role":"user","content":"ping"}}],"{bound}":{MAX_TOKENS}}}"#);
-    read_request(Bytes::from(text))
+    Ok(Asking::new(dialects::scan(Wire::Chat, Bytes::from(text))?, "probe".to_owned(), 0))
 }

@@ -14,8 +14,9 @@ use super::Parts;
 use super::attempt::{BrokenStream, OpenStream, Step, stream_failure};
 use super::dispatch::Opening;
 use super::settle::{Ending, Record};
-use crate::dialects::native::{NativeStream, Signal};
-use crate::dialects::openai_chat::fault::write_fault_event;
+use crate::canonical::Wire;
+use crate::dialects::native::Signal;
+use crate::dialects::write_fault_event;
 use crate::fault::{Fault, Kind};
 use crate::providers;
 use crate::routing::Target;
@@ -57,7 +58,12 @@ impl Client {
 }
 
 /// Keeps the client warm until the stream opens, then pumps it.
-pub(super) async fn pump_when_open(parts: Arc<Parts>, mut opening: Opening, sender: mpsc::Sender<Bytes>) {
+pub(super) async fn pump_when_open(
+    parts: Arc<Parts>,
+    mut opening: Opening,
+    contract: Wire,
+    sender: mpsc::Sender<Bytes>,
+) {
     let mut stopping = parts.stopping.clone();
     loop {
         let opened = tokio::select! {
@@ -68,7 +74,7 @@ pub(super) async fn pump_when_open(parts: Arc<Parts>, mut opening: Opening, send
         match opened {
             Ok(Ok(committed)) => return pump(parts, committed, sender).await,
             // The opening has recorded it.
-            Ok(Err(fault)) => return drop(sender.send(write_fault_event(&fault)).await),
+            Ok(Err(fault)) => return drop(sender.send(write_fault_event(contract, &fault)).await),
             Err(_) => {
                 if !matches!(timeout(parts.bounds.client_write_timeout, sender.send(KEEP_ALIVE)).await, Ok(Ok(()))) {
                     return;
@@ -100,7 +106,7 @@ pub(super) async fn pump(parts: Arc<Parts>, mut stream: Committed, sender: mpsc:
         Err(Stop::Failed(fault)) => {
             stream.record.settle(Ending::Error, Some(&fault));
             let mut last = stream.open.pending.split();
-            last.extend_from_slice(&write_fault_event(&fault));
+            stream.open.relay.write_failure(&fault, &mut last);
             _ = client.send(last.freeze()).await;
         }
     }

@@ -10,7 +10,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{Auth, Provider};
-use crate::canonical::text::{Delta, FinishReason, Reply, Request, Role, Tool, ToolCall, ToolChoice};
+use crate::canonical::Json;
+use crate::canonical::text::collect::unfold;
+use crate::canonical::text::{Delta, Finish, Part, Reply, Request, Role, Tool, ToolCall, ToolChoice, Turn};
 use crate::domain::operation::{Operation, Transport};
 use crate::domain::usage::TokenUsage;
 
@@ -23,7 +25,10 @@ pub const PROVIDER: Provider = Provider {
     auth: Auth::None,
     credentials: &[],
     transports: &[(Operation::TextGenerate, &[Transport::ChatCompletions])],
+    by_pin_only: &[],
     requires_known_model: false,
+    wants_max_tokens: false,
+    headers: &[],
     rules: &[],
 };
 
@@ -82,73 +87,106 @@ impl Options {
 /// The answer to a request. `id` names it.
 #[must_use]
 pub fn answer(request: &Request, options: &Options, id: &str) -> Reply {
-    let last_user = request.turns.iter().rev().find(|turn| turn.role == Role::User);
-    let said = last_user.map(|turn| turn.text.as_str()).unwrap_or_default();
-    let input = request.turns.iter().map(|turn| count_words(&turn.text)).sum();
-    let tool = tool_to_call(request, said);
-    let (mut text, tool_calls) = match tool {
-        Some(tool) => {
-            let arguments = Value::Object(arguments(tool, said)).to_string();
-            (String::new(), vec![ToolCall { id: format!("call_{id}"), name: tool.name.clone(), arguments }])
+    let last_user = request.turns.iter().rev().find(|turn| turn.role == Role::User && !turn.text().is_empty());
+    let said = last_user.map(Turn::text).unwrap_or_default();
+    let input = request.turns.iter().map(|turn| count_words(&words(turn))).sum();
+    let (part, mut finish) = match tool_to_call(request, &said) {
+        Some((name, parameters)) => {
+            let arguments = Value::Object(arguments(parameters, &said)).to_string();
+            let call = ToolCall { id: format!("call_{id}"), name: name.to_owned(), arguments, ..ToolCall::default() };
+            (Part::ToolCall(call), Finish::ToolCalls)
         }
-        None => (options.reply.clone().unwrap_or_else(|| repeat(request, said)), Vec::new()),
+        None => (Part::text(options.reply.clone().unwrap_or_else(|| repeat(request, &said))), Finish::Stop),
     };
-    let mut finish_reason = if tool_calls.is_empty() { FinishReason::Stop } else { FinishReason::ToolCalls };
-    if let Some(most) = request.max_output_tokens
-        && tool_calls.is_empty()
-        && count_words(&text) > most
+    let mut part = part;
+    if let (Some(most), Part::Text { text, .. }) = (request.max_output_tokens, &mut part)
+        && count_words(text) > most
     {
-        text = pieces(&text).take(usize::try_from(most).unwrap_or(usize::MAX)).collect();
-        finish_reason = FinishReason::Length;
+        *text = pieces(text).take(usize::try_from(most).unwrap_or(usize::MAX)).collect();
+        finish = Finish::Length;
     }
-    let output = count_words(&text) + tool_calls.iter().map(|call| count_words(&call.arguments)).sum::<u64>();
+    let output = match &part {
+        Part::ToolCall(call) => count_words(&call.arguments),
+        part => count_words(part.as_text().unwrap_or_default()),
+    };
     let usage = TokenUsage { input, output, ..TokenUsage::default() };
-    Reply { id: format!("chatcmpl-{id}"), text, tool_calls, finish_reason, usage }
+    Reply {
+        id: format!("chatcmpl-{id}"),
+        parts: vec![part],
+        finish: Some(finish),
+        usage: Some(usage),
+        ..Reply::default()
+    }
 }
 
-/// The same answer as events.
+/// The same answer as events, word by word.
 #[must_use]
 pub fn deltas(reply: &Reply) -> Vec<Delta> {
-    let mut deltas = vec![Delta::Start];
-    deltas.extend(pieces(&reply.text).map(|piece| Delta::Text(piece.to_owned())));
-    for (index, call) in (0_u32..).zip(&reply.tool_calls) {
-        deltas.push(Delta::ToolCallStart { index, id: call.id.clone(), name: call.name.clone() });
-        let pieces = pieces(&call.arguments).map(|piece| Delta::ToolCallArguments { index, text: piece.to_owned() });
-        deltas.extend(pieces);
-    }
-    deltas.push(Delta::Finish(reply.finish_reason));
-    deltas.push(Delta::Usage(reply.usage));
-    deltas
+    let split = |delta: Delta| -> Vec<Delta> {
+        match delta {
+            Delta::Text { part, text } => {
+                pieces(&text).map(|piece| Delta::Text { part, text: piece.to_owned() }).collect()
+            }
+            other => vec![other],
+        }
+    };
+    unfold(reply).into_iter().flat_map(split).collect()
 }
 
 /// A tool's result is repeated, else the user's words.
 fn repeat(request: &Request, said: &str) -> String {
     match request.turns.last() {
-        Some(turn) if turn.role == Role::Tool => turn.text.clone(),
+        Some(turn) if answers_a_call(turn) => words(turn),
         _ if said.is_empty() => "(nothing to repeat)".to_owned(),
         _ => said.to_owned(),
     }
 }
 
-fn tool_to_call<'a>(request: &'a Request, said: &str) -> Option<&'a Tool> {
+fn answers_a_call(turn: &Turn) -> bool {
+    turn.parts.iter().any(|part| matches!(part, Part::ToolResult(_)))
+}
+
+/// All text of a turn, results of tools included.
+fn words(turn: &Turn) -> String {
+    let texts: Vec<&str> = turn
+        .parts
+        .iter()
+        .flat_map(|part| match part {
+            Part::ToolResult(result) => result.parts.iter().filter_map(Part::as_text).collect(),
+            part => part.as_text().into_iter().collect::<Vec<_>>(),
+        })
+        .collect();
+    texts.join("\n")
+}
+
+/// The name and schema of the tool to call.
+fn tool_to_call<'a>(request: &'a Request, said: &str) -> Option<(&'a str, Option<&'a Json>)> {
     // After a result the conversation goes on in words.
-    if request.turns.last().is_some_and(|turn| turn.role == Role::Tool) {
+    if request.turns.last().is_some_and(answers_a_call) {
         return None;
     }
+    let mut functions = request.tools.iter().filter_map(|tool| match tool {
+        Tool::Function { name, parameters, .. } => Some((name.as_str(), parameters.as_ref())),
+        Tool::Custom { .. } | Tool::Native { .. } => None,
+    });
     match &request.tool_choice {
-        ToolChoice::None => None,
-        ToolChoice::Auto => request.tools.iter().find(|tool| said.contains(&tool.name)),
-        ToolChoice::Required => request.tools.first(),
-        ToolChoice::Named(name) => request.tools.iter().find(|tool| tool.name == *name),
+        Some(ToolChoice::None) => None,
+        None | Some(ToolChoice::Auto | ToolChoice::Native { .. }) => functions.find(|(name, _)| said.contains(name)),
+        Some(ToolChoice::Required) => functions.next(),
+        Some(ToolChoice::Named(chosen)) => functions.find(|(name, _)| name == chosen),
+        Some(ToolChoice::Allowed { is_required, names }) => {
+            functions.find(|(name, _)| names.iter().any(|own| own == name) && (*is_required || said.contains(name)))
+        }
     }
 }
 
 /// The smallest arguments that fit the schema's required properties; strings get the user's words.
-fn arguments(tool: &Tool, said: &str) -> Map<String, Value> {
-    let required = tool.parameters.get("required").and_then(Value::as_array);
+fn arguments(parameters: Option<&Json>, said: &str) -> Map<String, Value> {
+    let parameters: Value = parameters.and_then(Json::read).unwrap_or_default();
+    let required = parameters.get("required").and_then(Value::as_array);
     let names = required.into_iter().flatten().filter_map(Value::as_str);
     let value = |name: &str| {
-        let schema = tool.parameters.get("properties").and_then(|properties| properties.get(name));
+        let schema = parameters.get("properties").and_then(|properties| properties.get(name));
         if let Some(first) = schema.and_then(|schema| schema.get("enum")).and_then(|words| words.get(0)) {
             return first.clone();
         }
@@ -176,17 +214,22 @@ fn count_words(text: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::canonical::text::Turn;
+    use crate::canonical::text::ToolResult;
     use serde_json::json;
 
     fn turn(role: Role, text: &str) -> Turn {
-        Turn { role, text: text.to_owned() }
+        Turn::new(role, vec![Part::text(text)])
     }
 
     fn weather() -> Tool {
-        Tool {
+        Tool::Function {
             name: "get_weather".to_owned(),
-            parameters: json!({"type": "object", "properties": {"city": {"type": "string"}, "days": {"type": "integer"}, "unit": {"enum": ["c", "f"]}}, "required": ["city", "days", "unit"]}),
+            description: None,
+            strict: None,
+            cache: None,
+            parameters: Some(Json::of(
+                &json!({"type": "object", "properties": {"city": {"type": "string"}, "days": {"type": "integer"}, "unit": {"enum": ["c", "f"]}}, "required": ["city", "days", "unit"]}),
+            )),
         }
     }
 
@@ -197,39 +240,46 @@ mod tests {
     #[test]
     fn it_repeats_the_last_user_message() {
         let reply = answer(&ask("Say hello, now."), &Options::default(), "1");
-        assert_eq!((reply.text.as_str(), reply.finish_reason), ("Say hello, now.", FinishReason::Stop));
-        assert_eq!((reply.usage.input, reply.usage.output), (5, 3));
+        assert_eq!((reply.text().as_str(), reply.finish.clone()), ("Say hello, now.", Some(Finish::Stop)));
+        assert_eq!(reply.usage.map(|usage| (usage.input, usage.output)), Some((5, 3)));
         let text: String = deltas(&reply)
             .into_iter()
-            .filter_map(|delta| if let Delta::Text(text) = delta { Some(text) } else { None })
+            .filter_map(|delta| if let Delta::Text { text, .. } = delta { Some(text) } else { None })
             .collect();
-        assert_eq!(text, reply.text);
+        assert_eq!(text, reply.text());
     }
 
     #[test]
     fn it_stops_at_the_limit() {
         let request = Request { max_output_tokens: Some(2), ..ask("one two three") };
         let reply = answer(&request, &Options::default(), "1");
-        assert_eq!((reply.text.as_str(), reply.finish_reason), ("one two ", FinishReason::Length));
+        assert_eq!((reply.text().as_str(), reply.finish), ("one two ", Some(Finish::Length)));
     }
 
     #[test]
     fn it_calls_a_tool_when_asked_and_repeats_its_result() {
         let mut request = Request { tools: vec![weather()], ..ask("please get_weather in Rome") };
         let reply = answer(&request, &Options::default(), "1");
-        assert_eq!(reply.finish_reason, FinishReason::ToolCalls);
+        assert_eq!(reply.finish, Some(Finish::ToolCalls));
         assert_eq!(
-            serde_json::from_str::<Value>(&reply.tool_calls[0].arguments).unwrap(),
+            serde_json::from_str::<Value>(&reply.tool_calls().next().unwrap().arguments).unwrap(),
             json!({"city": "please get_weather in Rome", "days": 1, "unit": "c"})
         );
-        request.turns.push(turn(Role::Tool, "sunny"));
-        assert_eq!(answer(&request, &Options::default(), "1").text, "sunny");
-        let calls = |request: &Request| answer(request, &Options::default(), "1").tool_calls.len();
+        let result = ToolResult {
+            call_id: "call_1".to_owned(),
+            parts: vec![Part::text("sunny")],
+            is_error: None,
+            is_custom: false,
+            cache: None,
+        };
+        request.turns.push(Turn::new(Role::Tool, vec![Part::ToolResult(result)]));
+        assert_eq!(answer(&request, &Options::default(), "1").text(), "sunny");
+        let calls = |request: &Request| answer(request, &Options::default(), "1").tool_calls().count();
         let plain = Request { tools: vec![weather()], ..ask("hello") };
         assert_eq!(calls(&plain), 0);
-        assert_eq!(calls(&Request { tool_choice: ToolChoice::Required, ..plain.clone() }), 1);
-        assert_eq!(calls(&Request { tool_choice: ToolChoice::Named("get_weather".into()), ..plain }), 1);
-        assert_eq!(calls(&Request { tool_choice: ToolChoice::None, ..ask("get_weather") }), 0);
+        assert_eq!(calls(&Request { tool_choice: Some(ToolChoice::Required), ..plain.clone() }), 1);
+        assert_eq!(calls(&Request { tool_choice: Some(ToolChoice::Named("get_weather".into())), ..plain }), 1);
+        assert_eq!(calls(&Request { tool_choice: Some(ToolChoice::None), ..ask("get_weather") }), 0);
     }
 
     #[test]

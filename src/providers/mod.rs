@@ -24,6 +24,8 @@ use crate::transport::Outgoing;
 pub enum Auth {
     /// `authorization: Bearer <apiKey>`; left out when there is no key.
     Bearer,
+    /// The key in a header of this name; left out when there is no key.
+    Header(&'static str),
     /// Nothing is sent anywhere.
     None,
 }
@@ -45,8 +47,14 @@ pub struct Provider {
     pub credentials: &'static [CredentialField],
     /// What it serves and how; the first transport is the default.
     pub transports: &'static [(Operation, &'static [Transport])],
+    /// Wire shapes that not every server behind the preset speaks: used only where a deployment pins them.
+    pub by_pin_only: &'static [Transport],
     /// Whether models outside the catalog need a `catalogEntry`.
     pub requires_known_model: bool,
+    /// Whether it knows `max_tokens` only, the older name of `max_completion_tokens`.
+    pub wants_max_tokens: bool,
+    /// Headers of every call, unless the client or the deployment sends its own.
+    pub headers: &'static [(&'static str, &'static str)],
     /// What its errors mean, where the common rules are wrong.
     pub rules: &'static [judge::Rule],
 }
@@ -91,6 +99,7 @@ pub fn presets() -> Vec<Preset> {
             .iter()
             .map(|(operation, shapes)| (*operation, shapes.to_vec()))
             .collect::<BTreeMap<_, _>>(),
+        by_pin_only: provider.by_pin_only,
         requires_known_model: provider.requires_known_model,
     };
     registry().map(preset).collect()
@@ -128,8 +137,13 @@ pub fn address(
 ) -> Result<Outgoing, AddressError> {
     let base = credentials.base_url.as_deref().or(provider.base_url).ok_or(AddressError::NoBaseUrl)?;
     let path = endpoint(transport).ok_or(AddressError::NoEndpoint)?;
-    let uri: Uri = format!("{base}{path}").parse().map_err(|_| AddressError::BadUrl)?;
+    // Anthropic's own libraries take the host alone as the base.
+    let version = if transport == Transport::Messages && !base.ends_with("/v1") { "/v1" } else { "" };
+    let uri: Uri = format!("{base}{version}{path}").parse().map_err(|_| AddressError::BadUrl)?;
     let mut headers = HeaderMap::with_capacity(8 + credentials.headers.len());
+    for (name, value) in provider.headers {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
     headers.extend(forwarded.iter().map(|(name, value)| (name.clone(), value.clone())));
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
@@ -140,7 +154,10 @@ pub fn address(
         (Auth::Bearer, Some(key)) => {
             headers.insert(AUTHORIZATION, secret_header(&format!("Bearer {}", key.expose_secret()))?);
         }
-        (Auth::Bearer, None) | (Auth::None, _) => {}
+        (Auth::Header(name), Some(key)) => {
+            headers.insert(HeaderName::from_static(name), secret_header(key.expose_secret())?);
+        }
+        (Auth::Bearer | Auth::Header(_), None) | (Auth::None, _) => {}
     }
     for (name, value) in &credentials.headers {
         let name: HeaderName = name.parse().map_err(|_| AddressError::BadHeader)?;
@@ -159,9 +176,9 @@ fn secret_header(text: &str) -> Result<HeaderValue, AddressError> {
 fn endpoint(transport: Transport) -> Option<&'static str> {
     match transport {
         Transport::ChatCompletions => Some("/chat/completions"),
-        Transport::Responses
-        | Transport::Messages
-        | Transport::GenerateContent
+        Transport::Responses => Some("/responses"),
+        Transport::Messages => Some("/messages"),
+        Transport::GenerateContent
         | Transport::Embeddings
         | Transport::EmbedContent
         | Transport::Images
@@ -220,7 +237,7 @@ mod tests {
             address(generic, credentials, transport, &HeaderMap::new(), Vec::new()).err()
         };
         assert_eq!(take(&credentials(None), Transport::ChatCompletions), Some(AddressError::NoBaseUrl));
-        assert_eq!(take(&credentials(Some("http://h")), Transport::Messages), Some(AddressError::NoEndpoint));
+        assert_eq!(take(&credentials(Some("http://h")), Transport::Videos), Some(AddressError::NoEndpoint));
         let mut bad = credentials(Some("http://h"));
         bad.api_key = Some("line\nfeed".into());
         assert_eq!(take(&bad, Transport::ChatCompletions), Some(AddressError::BadHeader));

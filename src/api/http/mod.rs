@@ -6,8 +6,11 @@ pub mod body;
 mod chat_completions;
 mod credentials;
 pub mod edge;
+mod messages;
 mod models;
 mod render;
+mod responses;
+mod text;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +23,6 @@ use axum::routing::{get, post};
 use http::{Method, Uri};
 use tower_http::decompression::RequestDecompressionLayer;
 
-use crate::api::envelope;
 use crate::fault::{Fault, Kind};
 use crate::gateway::Gateway;
 use body::BodyReader;
@@ -40,6 +42,8 @@ pub struct HttpState {
 pub fn router(state: HttpState) -> Router {
     Router::new()
         .route("/v1/chat/completions", post(chat_completions::create))
+        .route("/v1/responses", post(responses::create))
+        .route("/v1/messages", post(messages::create))
         .route("/v1/models", get(models::list))
         .route("/v1/models/{*model}", get(models::get))
         .layer(RequestDecompressionLayer::new().pass_through_unaccepted(true))
@@ -53,20 +57,23 @@ async fn not_before_loaded(State(gateway): State<Gateway>, request: Request, nex
     if gateway.snapshot().is_loaded() {
         return next.run(request).await;
     }
+    let path = request.uri().path().to_owned();
     let fault = Fault::new(Kind::Unavailable)
         .say("The gateway is starting: its configuration is not in force yet; try again.")
         .retry_after(Duration::from_secs(1));
-    envelope::openai_response(&fault)
+    text::refuse(text::contract_of(&path), &fault, "")
 }
 
 /// What an unknown path answers.
 pub async fn unknown_path(method: Method, uri: Uri) -> Response {
     let shown: String = uri.path().chars().take(200).collect();
-    envelope::openai_response(&Fault::new(Kind::NotFound).say(format!("There is no {method} {shown}.")))
+    let fault = Fault::new(Kind::NotFound).say(format!("There is no {method} {shown}."));
+    text::refuse(text::contract_of(uri.path()), &fault, "")
 }
 
 /// What a known path answers to another method. The router adds `allow`.
 pub async fn wrong_method(method: Method, uri: Uri) -> Response {
     let shown: String = uri.path().chars().take(200).collect();
-    envelope::openai_response(&Fault::new(Kind::MethodNotAllowed).say(format!("{shown} does not take {method}.")))
+    let fault = Fault::new(Kind::MethodNotAllowed).say(format!("{shown} does not take {method}."));
+    text::refuse(text::contract_of(uri.path()), &fault, "")
 }

@@ -10,21 +10,12 @@ use futures_util::stream;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue};
 
-use crate::api::envelope;
-use crate::fault::Outcome;
 use crate::gateway::Answer;
 use crate::gateway::dispatch::AnswerBody;
 use crate::telemetry::names::header;
 
-/// Renders an answer or a fault in the OpenAI envelope.
-pub(super) fn openai(answer: Outcome<Answer>) -> Response {
-    match answer {
-        Ok(answer) => render(answer),
-        Err(fault) => envelope::openai_response(&fault),
-    }
-}
-
-fn render(answer: Answer) -> Response {
+/// Renders an answer.
+pub(super) fn answer(answer: Answer) -> Response {
     let mut response = match answer.body {
         AnswerBody::Whole(pieces) => json_response(pieces),
         AnswerBody::Stream(mut pieces) => {

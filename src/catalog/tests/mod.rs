@@ -24,6 +24,7 @@ fn preset(
         default_base_url: None,
         credentials: &[],
         transports: transports.iter().map(|(operation, wires)| (*operation, wires.to_vec())).collect(),
+        by_pin_only: &[],
         requires_known_model,
     }
 }

@@ -126,6 +126,7 @@ fn presets() -> Vec<Preset> {
         default_base_url,
         credentials,
         transports: text(&[Transport::ChatCompletions, Transport::Responses]),
+        by_pin_only: &[],
         requires_known_model,
     };
     vec![

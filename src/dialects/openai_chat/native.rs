@@ -7,11 +7,16 @@ use bytes::{Bytes, BytesMut};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::fault::read_error_value;
-use super::wire::{REQUEST_FIELDS, Usage, WatchedChoice, WatchedChunk, WatchedDelta};
-use crate::canonical::TokenUsage;
-use crate::dialects::native::{NativeReply, NativeStream, ProviderError, Signal, StreamError};
-use crate::dialects::raw::{RawError, RawObject, json_string};
+use super::fault::{read_error_value, write_fault_event};
+use super::stream::ChunkWriter;
+use super::wire::{self, REQUEST_FIELDS, WatchedChoice, WatchedChunk, WatchedDelta};
+use super::{read, write};
+use crate::canonical::text::{Reply, Request};
+use crate::canonical::{TokenUsage, Wire};
+use crate::dialects::native::{NativeReply, NativeStream, ProviderError, ReplyError, Signal, StreamError};
+use crate::dialects::node::Node;
+use crate::dialects::raw::{RawObject, json_string, malformed};
+use crate::dialects::{Addressee, Asked, Encode, Frame, Written, dropped};
 use crate::fault::{Fault, Outcome};
 
 /// A client's request, scanned.
@@ -31,11 +36,11 @@ pub struct NativeRequest {
 /// `InvalidJson`, or `BadRequest` that names the field.
 pub fn read_request(body: Bytes) -> Outcome<NativeRequest> {
     let raw = RawObject::scan_request(body, REQUEST_FIELDS)?;
-    let model: String = read(&raw, "model", "a string")?.ok_or_else(|| Fault::invalid("model", "is required"))?;
+    let model: String = read_field(&raw, "model", "a string")?.ok_or_else(|| Fault::invalid("model", "is required"))?;
     if model.is_empty() {
         return Err(Fault::invalid("model", "must not be empty"));
     }
-    let is_stream = read::<bool>(&raw, "stream", "true or false")?.unwrap_or(false);
+    let is_stream = read_field::<bool>(&raw, "stream", "true or false")?.unwrap_or(false);
     match raw.get("messages").map(first_byte) {
         None | Some(b'n') => return Err(Fault::invalid("messages", "is required")),
         Some(b'[') => {}
@@ -56,52 +61,60 @@ pub fn read_request(body: Bytes) -> Outcome<NativeRequest> {
     Ok(NativeRequest { raw, model, is_stream, wants_usage, choices, reasoning_effort })
 }
 
-impl NativeRequest {
-    /// The public model it names.
-    #[must_use]
-    pub fn model(&self) -> &str {
+impl Asked for NativeRequest {
+    fn wire(&self) -> Wire {
+        Wire::Chat
+    }
+
+    fn model(&self) -> &str {
         &self.model
     }
 
-    /// Whether the answer is to be streamed.
-    #[must_use]
-    pub fn is_stream(&self) -> bool {
+    fn is_stream(&self) -> bool {
         self.is_stream
     }
 
-    /// `reasoning_effort`, as stated.
-    #[must_use]
-    pub fn reasoning_effort(&self) -> Option<&str> {
+    fn effort(&self) -> Option<&str> {
         self.reasoning_effort.as_deref()
     }
 
-    /// The bytes as they came.
-    #[must_use]
-    pub fn bytes(&self) -> &Bytes {
-        self.raw.bytes()
-    }
-
-    /// The body for a provider, in pieces.
-    ///
-    /// # Errors
-    /// `BadRequest` when `stream_options` cannot be completed.
-    pub fn for_upstream(&self, upstream_model: &str) -> Outcome<Vec<Bytes>> {
+    fn for_upstream(&self, to: &Addressee<'_>) -> Outcome<Written> {
         let mut splice = self.raw.splice();
-        splice.set("model", json_string(upstream_model));
+        splice.set("model", json_string(to.model));
         splice.replace("store", Bytes::from_static(b"false"));
         if self.is_stream {
             splice.set("stream_options", self.upstream_stream_options()?);
         }
-        Ok(splice.finish())
-    }
-
-    /// Names of fields that do not reach the provider as the client sent them.
-    #[must_use]
-    pub fn dropped(&self) -> Vec<&'static str> {
         let keeps_state = self.raw.get("store") == Some(b"true");
-        if keeps_state { vec!["store"] } else { Vec::new() }
+        Ok(Written { body: splice.finish(), dropped: keeps_state.then(|| dropped("store")).into_iter().collect() })
     }
 
+    fn native_reply(&self, body: Bytes) -> Result<NativeReply, ReplyError> {
+        read_reply(body, &self.model)
+    }
+
+    fn native_stream(&self) -> Box<dyn NativeStream> {
+        Box::new(ChatStream::new(self))
+    }
+
+    fn read(&self) -> Outcome<Request> {
+        read::read_request(self.raw.text())
+    }
+
+    fn write_reply(&self, reply: &Reply, frame: &Frame) -> Bytes {
+        write::write_reply(reply, frame)
+    }
+
+    fn encoder(&self, frame: Frame) -> Box<dyn Encode> {
+        Box::new(ChunkWriter::new(frame, self.wants_usage))
+    }
+
+    fn bytes(&self) -> &Bytes {
+        self.raw.bytes()
+    }
+}
+
+impl NativeRequest {
     fn upstream_stream_options(&self) -> Outcome<Bytes> {
         const ONLY_USAGE: Bytes = Bytes::from_static(b"{\"include_usage\":true}");
         let Some(stated) = self.raw.get("stream_options").filter(|options| first_byte(options) == b'{') else {
@@ -127,7 +140,7 @@ fn stream_options(raw: &RawObject) -> Outcome<bool> {
         .map_err(|_| Fault::invalid("stream_options.include_usage", "must be true or false"))
 }
 
-fn read<'a, T: Deserialize<'a>>(raw: &'a RawObject, key: &'static str, allowed: &str) -> Outcome<Option<T>> {
+fn read_field<'a, T: Deserialize<'a>>(raw: &'a RawObject, key: &'static str, allowed: &str) -> Outcome<Option<T>> {
     raw.read(key).map_err(|_| {
         let sent: String = String::from_utf8_lossy(raw.get(key).unwrap_or_default()).chars().take(40).collect();
         Fault::invalid(key, format!("must be {allowed}, is {sent}"))
@@ -136,15 +149,6 @@ fn read<'a, T: Deserialize<'a>>(raw: &'a RawObject, key: &'static str, allowed: 
 
 fn first_byte(json: &[u8]) -> u8 {
     json.first().copied().unwrap_or_default()
-}
-
-/// Why a whole answer is none.
-#[derive(Debug)]
-pub enum ReplyError {
-    /// The provider stated an error under a success status.
-    Provider(Box<ProviderError>),
-    /// Not an answer of this protocol.
-    Malformed(&'static str),
 }
 
 /// Reads a whole answer and splices the public model in.
@@ -183,25 +187,8 @@ fn stated_error(raw: &RawObject) -> Option<ProviderError> {
 }
 
 fn read_usage(raw: &RawObject) -> Option<TokenUsage> {
-    let usage: Usage = raw.read("usage").ok().flatten()?;
-    let prompt = usage.prompt_tokens_details.unwrap_or_default();
-    let (input, output) = (usage.prompt_tokens?, usage.completion_tokens.unwrap_or_default());
-    Some(TokenUsage {
-        input,
-        output,
-        cache_read: prompt.cached_tokens.unwrap_or_default(),
-        cache_write: prompt.cache_write_tokens.unwrap_or_default(),
-        reasoning: usage.completion_tokens_details.and_then(|details| details.reasoning_tokens).unwrap_or_default(),
-    })
-}
-
-fn malformed(error: &RawError) -> &'static str {
-    match error {
-        RawError::Syntax { .. } => "it is not JSON",
-        RawError::NotAnObject => "it is not a JSON object",
-        RawError::TooDeep => "it is nested too deeply",
-        RawError::Duplicate(_) => "a key is given twice",
-    }
+    let usage = std::str::from_utf8(raw.get("usage")?).ok()?;
+    wire::read_usage(&Node::root(usage).object().ok()?)
 }
 
 /// Watches a streamed answer and splices the public model into its events.
@@ -296,6 +283,10 @@ impl NativeStream for ChatStream {
 
     fn write_closing(&mut self, out: &mut BytesMut) {
         out.extend_from_slice(b"data: [DONE]\n\n");
+    }
+
+    fn write_failure(&mut self, fault: &Fault, out: &mut BytesMut) {
+        out.extend_from_slice(&write_fault_event(fault));
     }
 
     fn is_finished(&self) -> bool {

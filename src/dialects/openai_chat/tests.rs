@@ -4,9 +4,10 @@ use bytes::{Bytes, BytesMut};
 use serde_json::{Value, json};
 
 use super::fault::{read_error, write_fault};
-use super::native::{ChatStream, NativeRequest, ReplyError, read_reply, read_request};
+use super::native::{ChatStream, NativeRequest, read_reply, read_request};
 use crate::dialects::native::{NativeStream, Signal, StreamError};
 use crate::dialects::raw::join;
+use crate::dialects::{Addressee, Asked as _, ReplyError};
 use crate::fault::{Fault, Kind};
 
 fn request(body: &Value) -> NativeRequest {
@@ -15,7 +16,10 @@ fn request(body: &Value) -> NativeRequest {
 
 fn upstream(body: &str) -> String {
     let request = read_request(Bytes::from(body.to_owned())).unwrap();
-    String::from_utf8(join(&request.for_upstream("gpt-up").unwrap()).to_vec()).unwrap()
+    String::from_utf8(
+        join(&request.for_upstream(&Addressee { model: "gpt-up", ..Addressee::default() }).unwrap().body).to_vec(),
+    )
+    .unwrap()
 }
 
 #[test]
@@ -52,8 +56,16 @@ fn nothing_is_stored_at_the_provider() {
         upstream(r#"{"model":"m","messages":[],"store":true}"#),
         r#"{"model":"gpt-up","messages":[],"store":false}"#
     );
-    assert_eq!(request(&json!({"model": "m", "messages": [], "store": true})).dropped(), ["store"]);
-    assert!(request(&json!({"model": "m", "messages": []})).dropped().is_empty());
+    assert_eq!(
+        request(&json!({"model": "m", "messages": [], "store": true}))
+            .for_upstream(&Addressee::default())
+            .unwrap()
+            .dropped,
+        ["store"]
+    );
+    assert!(
+        request(&json!({"model": "m", "messages": []})).for_upstream(&Addressee::default()).unwrap().dropped.is_empty()
+    );
 }
 
 #[test]

@@ -2,8 +2,14 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::value::RawValue;
+
+use crate::canonical::text::{Finish, Parameter};
+use crate::canonical::{Json, TokenUsage};
+use crate::dialects::fields::Names;
+use crate::dialects::node::{Members, Node};
+use crate::dialects::out::{self, Out};
 
 /// The fields of a request, as the API reference names them. A key that differs from one of these only in case is refused.
 pub const REQUEST_FIELDS: &[&str] = &[
@@ -44,36 +50,161 @@ pub const REQUEST_FIELDS: &[&str] = &[
     "web_search_options",
 ];
 
-/// Tokens used, as answers state them. Unknown or ill-typed details are ignored: they must not fail an answer.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct Usage {
-    /// Input, cached included.
-    pub prompt_tokens: Option<u64>,
-    /// Output, reasoning included.
-    pub completion_tokens: Option<u64>,
-    /// Input details.
-    pub prompt_tokens_details: Option<PromptDetails>,
-    /// Output details.
-    pub completion_tokens_details: Option<CompletionDetails>,
+/// Fields that are carried by name.
+pub const PARAMETERS: Names = &[
+    ("temperature", Parameter::Temperature),
+    ("top_p", Parameter::TopP),
+    ("top_k", Parameter::TopK),
+    ("presence_penalty", Parameter::PresencePenalty),
+    ("frequency_penalty", Parameter::FrequencyPenalty),
+    ("seed", Parameter::Seed),
+    ("logit_bias", Parameter::LogitBias),
+    ("logprobs", Parameter::Logprobs),
+    ("top_logprobs", Parameter::TopLogprobs),
+    ("n", Parameter::Choices),
+    ("user", Parameter::User),
+    ("safety_identifier", Parameter::SafetyIdentifier),
+    ("prompt_cache_key", Parameter::PromptCacheKey),
+    ("prompt_cache_retention", Parameter::PromptCacheRetention),
+    ("metadata", Parameter::Metadata),
+    ("service_tier", Parameter::ServiceTier),
+    ("verbosity", Parameter::Verbosity),
+    ("modalities", Parameter::Modalities),
+    ("audio", Parameter::AudioOutput),
+    ("prediction", Parameter::Prediction),
+    ("web_search_options", Parameter::WebSearchOptions),
+];
+
+/// Tokens as answers state them. Ill-typed details are ignored: they must not fail an answer.
+#[must_use]
+pub fn read_usage(usage: &Members<'_>) -> Option<TokenUsage> {
+    let input = usage.any_count("prompt_tokens")?;
+    let prompt = usage.any_object("prompt_tokens_details");
+    let completion = usage.any_object("completion_tokens_details");
+    // DeepSeek and Moonshot state cached tokens beside the details.
+    let cache_read = prompt
+        .any_count("cached_tokens")
+        .or_else(|| usage.any_count("prompt_cache_hit_tokens"))
+        .or_else(|| usage.any_count("cached_tokens"));
+    Some(TokenUsage {
+        input,
+        output: usage.any_count("completion_tokens").unwrap_or_default(),
+        cache_read: cache_read.unwrap_or_default(),
+        cache_write: prompt.any_count("cache_write_tokens").unwrap_or_default(),
+        audio_input: prompt.any_count("audio_tokens").unwrap_or_default(),
+        reasoning: completion.any_count("reasoning_tokens").unwrap_or_default(),
+        audio_output: completion.any_count("audio_tokens").unwrap_or_default(),
+        ..TokenUsage::default()
+    })
 }
 
-/// Input details.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct PromptDetails {
-    /// Read from the provider's cache.
-    pub cached_tokens: Option<u64>,
-    /// Written to the provider's cache (`OpenRouter`).
-    pub cache_write_tokens: Option<u64>,
+/// Writes tokens in this wire's convention: input counts cached tokens.
+pub fn write_usage(out: &mut Out<'_>, usage: &TokenUsage) {
+    out.number("prompt_tokens", usage.input).number("completion_tokens", usage.output);
+    out.number("total_tokens", usage.input.saturating_add(usage.output));
+    out.object("prompt_tokens_details", |details| {
+        details.number("cached_tokens", usage.cache_read).number("audio_tokens", usage.audio_input);
+        if usage.cache_write > 0 {
+            details.number("cache_write_tokens", usage.cache_write);
+        }
+    });
+    out.object("completion_tokens_details", |details| {
+        details.number("reasoning_tokens", usage.reasoning).number("audio_tokens", usage.audio_output);
+        details.number("accepted_prediction_tokens", 0).number("rejected_prediction_tokens", 0);
+    });
 }
 
-/// Output details.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct CompletionDetails {
-    /// Spent on reasoning.
-    pub reasoning_tokens: Option<u64>,
+/// Why an answer ended.
+#[must_use]
+pub fn read_finish(word: &str) -> Finish {
+    match word {
+        "stop" | "eos" | "end_turn" | "STOP" => Finish::Stop,
+        "length" | "max_tokens" | "model_length" => Finish::Length,
+        "tool_calls" | "function_call" | "tool_use" => Finish::ToolCalls,
+        "content_filter" | "sensitive" => Finish::ContentFilter,
+        other => Finish::Other(other.to_owned()),
+    }
+}
+
+/// The word for why an answer ended.
+#[must_use]
+pub fn write_finish(finish: Option<&Finish>, calls_tools: bool) -> &str {
+    match finish {
+        None if calls_tools => "tool_calls",
+        None | Some(Finish::Stop | Finish::StopSequence(_) | Finish::Pause) => "stop",
+        Some(Finish::Length | Finish::ContextWindow) => "length",
+        Some(Finish::ToolCalls) => "tool_calls",
+        Some(Finish::ContentFilter | Finish::Refusal) => "content_filter",
+        Some(Finish::Other(word)) => word,
+    }
+}
+
+/// A piece of content given as a list.
+pub(super) enum Piece {
+    Text(String),
+    Thought(String),
+    Image(String),
+}
+
+/// Reads a piece of content: `text`, `thinking` (Mistral), `image_url`.
+pub(super) fn read_piece(piece: &Node<'_>) -> Option<Piece> {
+    let fields = piece.object().ok()?;
+    match fields.any_text("type").as_deref() {
+        Some("thinking") => {
+            let thinking = fields.get("thinking")?;
+            if thinking.is_text() {
+                return thinking.read().map(Piece::Thought);
+            }
+            let pieces = thinking.list().ok()?;
+            let texts = pieces.iter().filter_map(|piece| piece.object().ok()?.any_text("text"));
+            Some(Piece::Thought(texts.collect()))
+        }
+        Some("image_url") => image_url(piece).map(Piece::Image),
+        _ => fields.any_text("text").map(Piece::Text),
+    }
+}
+
+/// The URL of `{"image_url": {"url": …}}`.
+pub(super) fn image_url(image: &Node<'_>) -> Option<String> {
+    let image = image.object().ok()?.get("image_url")?;
+    if image.is_text() { image.read() } else { image.object().ok()?.any_text("url") }
+}
+
+/// Arguments as text; hosts that answer them as an object have them as they were written.
+pub(super) fn arguments(function: &Members<'_>) -> String {
+    match function.get("arguments") {
+        Some(arguments) if arguments.is_text() => arguments.read().unwrap_or_default(),
+        Some(arguments) => arguments.raw().to_owned(),
+        None => String::new(),
+    }
+}
+
+/// `{"type":"url_citation","url_citation":{…}}` in the flat shape of Responses.
+pub(super) fn read_annotation(annotation: &Node<'_>) -> Option<Json> {
+    let fields = annotation.object().ok()?;
+    let kind = fields.any_text("type")?;
+    let inner = fields.get(&kind)?.object().ok()?;
+    let flat = out::object(|out| {
+        out.text("type", &kind);
+        for (name, value) in inner.iter() {
+            out.raw(name, value.raw());
+        }
+    });
+    Json::parse(flat)
+}
+
+/// An annotation in the nested shape of this wire; kinds that it does not know are left out.
+pub(super) fn write_annotation(annotation: &Json) -> Option<String> {
+    let fields = Node::root(annotation.as_str()).object().ok()?;
+    let kind = fields.any_text("type").filter(|kind| kind == "url_citation")?;
+    Some(out::object(|out| {
+        out.text("type", &kind);
+        out.object(&kind, |out| {
+            for (name, value) in fields.iter().filter(|(name, _)| *name != "type") {
+                out.raw(name, value.raw());
+            }
+        });
+    }))
 }
 
 /// One event of a stream, as far as it is watched.
@@ -129,166 +260,4 @@ pub struct WatchedDelta<'a> {
     /// Images, on hosts that answer with them.
     #[serde(borrow)]
     pub images: Option<&'a RawValue>,
-}
-
-/// A request, as far as the canonical form holds it.
-#[derive(Debug, Deserialize)]
-pub struct Request {
-    /// The conversation.
-    pub messages: Vec<Message>,
-    /// Functions that may be called.
-    #[serde(default)]
-    pub tools: Option<Vec<Tool>>,
-    /// Which of them.
-    #[serde(default)]
-    pub tool_choice: Option<serde_json::Value>,
-    /// Most tokens to write.
-    #[serde(default)]
-    pub max_completion_tokens: Option<u64>,
-    /// Most tokens to write, the old name.
-    #[serde(default)]
-    pub max_tokens: Option<u64>,
-}
-
-/// One message.
-#[derive(Debug, Deserialize)]
-pub struct Message {
-    /// Who speaks.
-    pub role: String,
-    /// Text, or parts.
-    #[serde(default)]
-    pub content: Option<serde_json::Value>,
-}
-
-/// One tool.
-#[derive(Debug, Deserialize)]
-pub struct Tool {
-    /// Present on function tools.
-    #[serde(default)]
-    pub function: Option<Function>,
-}
-
-/// One function.
-#[derive(Debug, Deserialize)]
-pub struct Function {
-    /// Its name.
-    pub name: String,
-    /// JSON Schema of its arguments.
-    #[serde(default)]
-    pub parameters: Option<serde_json::Value>,
-}
-
-/// A whole answer, written.
-#[derive(Debug, Serialize)]
-#[expect(missing_docs, reason = "the names are the wire's own")]
-pub struct Completion<'a> {
-    pub id: &'a str,
-    pub object: &'static str,
-    pub created: i64,
-    pub model: &'a str,
-    pub choices: [Choice<'a>; 1],
-    pub usage: UsageOut,
-}
-
-/// One choice, written.
-#[derive(Debug, Serialize)]
-#[expect(missing_docs, reason = "the names are the wire's own")]
-pub struct Choice<'a> {
-    pub index: u32,
-    pub message: AssistantMessage<'a>,
-    pub logprobs: Option<()>,
-    pub finish_reason: &'static str,
-}
-
-/// The assistant's message, written.
-#[derive(Debug, Serialize)]
-#[expect(missing_docs, reason = "the names are the wire's own")]
-pub struct AssistantMessage<'a> {
-    pub role: &'static str,
-    pub content: Option<&'a str>,
-    pub refusal: Option<&'a str>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub tool_calls: Vec<ToolCall<'a>>,
-}
-
-/// A tool call, written.
-#[derive(Debug, Serialize)]
-#[expect(missing_docs, reason = "the names are the wire's own")]
-pub struct ToolCall<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub index: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub id: Option<&'a str>,
-    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
-    pub kind: Option<&'static str>,
-    pub function: FunctionCall<'a>,
-}
-
-/// The function of a call, written.
-#[derive(Debug, Serialize)]
-#[expect(missing_docs, reason = "the names are the wire's own")]
-pub struct FunctionCall<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<&'a str>,
-    pub arguments: &'a str,
-}
-
-/// Tokens used, written.
-#[derive(Debug, Clone, Copy, Serialize)]
-#[expect(missing_docs, reason = "the names are the wire's own")]
-pub struct UsageOut {
-    pub prompt_tokens: u64,
-    pub completion_tokens: u64,
-    pub total_tokens: u64,
-    pub prompt_tokens_details: PromptDetailsOut,
-    pub completion_tokens_details: CompletionDetailsOut,
-}
-
-/// Input details, written.
-#[derive(Debug, Clone, Copy, Serialize)]
-#[expect(missing_docs, reason = "the names are the wire's own")]
-pub struct PromptDetailsOut {
-    pub cached_tokens: u64,
-}
-
-/// Output details, written.
-#[derive(Debug, Clone, Copy, Serialize)]
-#[expect(missing_docs, reason = "the names are the wire's own")]
-pub struct CompletionDetailsOut {
-    pub reasoning_tokens: u64,
-}
-
-/// One event, written.
-#[derive(Debug, Serialize)]
-#[expect(missing_docs, reason = "the names are the wire's own")]
-pub struct Chunk<'a> {
-    pub id: &'a str,
-    pub object: &'static str,
-    pub created: i64,
-    pub model: &'a str,
-    pub choices: &'a [ChunkChoice<'a>],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub usage: Option<Option<UsageOut>>,
-}
-
-/// One choice of an event, written.
-#[derive(Debug, Serialize)]
-#[expect(missing_docs, reason = "the names are the wire's own")]
-pub struct ChunkChoice<'a> {
-    pub index: u32,
-    pub delta: DeltaOut<'a>,
-    pub logprobs: Option<()>,
-    pub finish_reason: Option<&'static str>,
-}
-
-/// The increment, written.
-#[derive(Debug, Default, Serialize)]
-#[expect(missing_docs, reason = "the names are the wire's own")]
-pub struct DeltaOut<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub role: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub content: Option<&'a str>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub tool_calls: Vec<ToolCall<'a>>,
 }

@@ -125,6 +125,7 @@ mod tests {
             default_base_url: None,
             credentials,
             transports: BTreeMap::from([(Operation::TextGenerate, transports.to_vec())]),
+            by_pin_only: &[],
             requires_known_model: false,
         };
         let presets = [

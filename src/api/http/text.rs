@@ -1,0 +1,88 @@
+//! What the endpoints that generate text share: a contract in, an answer in the same contract out.
+
+use axum::extract::Request;
+use axum::response::Response;
+use http::{HeaderMap, HeaderValue};
+
+use super::edge::request_id;
+use super::{HttpState, credentials, render};
+use crate::api::envelope;
+use crate::canonical::Wire;
+use crate::fault::{Fault, Outcome};
+use crate::gateway::{Answer, Call};
+use crate::telemetry::names::header;
+
+/// Answers one request.
+pub(super) async fn generate(
+    state: HttpState,
+    contract: Wire,
+    forwarded: &[&'static str],
+    request: Request,
+) -> Response {
+    let id = request_id(request.headers());
+    let mut response = match answer(&state, contract, forwarded, request).await {
+        Ok(answer) => render::answer(answer),
+        Err(fault) => refuse(contract, &fault, &id),
+    };
+    if contract == Wire::Messages
+        && let Ok(id) = HeaderValue::try_from(id)
+    {
+        response.headers_mut().insert(header::ANTHROPIC_REQUEST_ID, id);
+    }
+    response
+}
+
+/// A fault in the envelope of a contract.
+pub(super) fn refuse(contract: Wire, fault: &Fault, request_id: &str) -> Response {
+    match contract {
+        Wire::Chat | Wire::Responses => envelope::openai_response(fault),
+        Wire::Messages => envelope::anthropic_response(fault, Some(request_id).filter(|id| !id.is_empty())),
+    }
+}
+
+/// The contract that a path belongs to; that of OpenAI for all that belong to none.
+pub(super) fn contract_of(path: &str) -> Wire {
+    match path {
+        "/v1/messages" => Wire::Messages,
+        path if path.starts_with("/v1/messages/") => Wire::Messages,
+        path if path.starts_with("/v1/responses") => Wire::Responses,
+        _ => Wire::Chat,
+    }
+}
+
+async fn answer(state: &HttpState, contract: Wire, forwarded: &[&'static str], request: Request) -> Outcome<Answer> {
+    let (parts, body) = request.into_parts();
+    let snapshot = state.gateway.snapshot();
+    let caller = state.gateway.authenticate(&snapshot, &credentials::presented(&parts.headers))?;
+    let held = state.bodies.read_json(&parts.headers, body).await?;
+    let call = Call {
+        snapshot,
+        caller,
+        contract,
+        is_strict: is_on(&parts.headers, header::STRICT)?,
+        body: held.bytes.clone(),
+        forwarded: passing(&parts.headers, forwarded),
+        request_id: request_id(&parts.headers),
+    };
+    // The body's share of memory is held until the answer commits.
+    state.gateway.generate(call).await
+}
+
+/// A header that is `true`, `false` or absent.
+fn is_on(headers: &HeaderMap, name: &'static str) -> Outcome<bool> {
+    match headers.get(name).map(HeaderValue::as_bytes) {
+        None | Some(b"false") => Ok(false),
+        Some(b"true") => Ok(true),
+        Some(_) => Err(Fault::invalid(name, "must be true or false")),
+    }
+}
+
+fn passing(headers: &HeaderMap, names: &[&'static str]) -> HeaderMap {
+    let mut passing = HeaderMap::new();
+    for name in names {
+        for value in headers.get_all(*name) {
+            passing.append(http::HeaderName::from_static(name), value.clone());
+        }
+    }
+    passing
+}

@@ -1,0 +1,145 @@
+//! A client's request on its way to candidates of any wire: native where the wire is its own, translated where not.
+
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+
+use crate::canonical::Wire;
+use crate::canonical::text::{Control, Request, Tool};
+use crate::dialects::translate::{FreeText, Translation, restore_free_text};
+use crate::dialects::{self, Addressee, Asked, Frame, NativeReply, NativeStream, ReplyError, Written, state};
+use crate::domain::operation::{Operation, Transport};
+use crate::fault::Outcome;
+use crate::providers::Provider;
+use crate::routing::{Candidate, Target};
+
+/// A request and what is known of it.
+#[derive(Debug)]
+pub(super) struct Asking {
+    asked: Box<dyn Asked>,
+    /// Read at most once, and only when a candidate speaks another wire.
+    canonical: OnceLock<Request>,
+    /// Whether it brings state that we tagged: then even its own wire has to be written anew.
+    has_tags: bool,
+    answer_id: String,
+    created: i64,
+}
+
+impl Asking {
+    /// `answer_id` names the answer where its provider does not; `created` is in seconds since the Unix epoch.
+    pub(super) fn new(asked: Box<dyn Asked>, answer_id: String, created: i64) -> Self {
+        let has_tags = state::is_in(asked.bytes());
+        Self { asked, canonical: OnceLock::new(), has_tags, answer_id, created }
+    }
+
+    pub(super) fn asked(&self) -> &dyn Asked {
+        self.asked.as_ref()
+    }
+
+    pub(super) fn answer_id(&self) -> &str {
+        &self.answer_id
+    }
+
+    /// The request in the neutral form.
+    pub(super) fn canonical(&self) -> Outcome<&Request> {
+        if let Some(request) = self.canonical.get() {
+            return Ok(request);
+        }
+        let request = self.asked.read()?;
+        Ok(self.canonical.get_or_init(|| request))
+    }
+
+    fn is_native(&self, wire: Wire) -> bool {
+        self.asked.wire() == wire && !self.has_tags
+    }
+
+    /// The body for a candidate.
+    pub(super) fn write(&self, candidate: &Candidate, provider: &Provider, wire: Wire) -> Outcome<Written> {
+        let to = addressee(&candidate.target, provider);
+        if self.is_native(wire) {
+            return self.asked.for_upstream(&to);
+        }
+        dialects::transport(wire).write_request(self.canonical()?, &to)
+    }
+
+    /// Whether the client's own headers mean something to a candidate.
+    pub(super) fn forwards_headers(&self, wire: Wire) -> bool {
+        self.asked.wire() == wire
+    }
+
+    /// Reads a whole answer and writes it for the client.
+    pub(super) fn read_reply(&self, wire: Wire, body: Bytes, target: &Target) -> Result<NativeReply, ReplyError> {
+        if self.is_native(wire) {
+            return self.asked.native_reply(body);
+        }
+        let mut reply = dialects::transport(wire).read_reply(&body)?;
+        restore_free_text(&mut reply, &self.free_text_tools(wire));
+        Ok(NativeReply {
+            body: vec![self.asked.write_reply(&reply, &self.frame(target))],
+            usage: reply.usage,
+            finish_reason: reply.finish.as_ref().map(|finish| finish.as_str().to_owned()),
+        })
+    }
+
+    /// What relays a streamed answer.
+    pub(super) fn relay(&self, wire: Wire, target: &Target) -> Box<dyn NativeStream> {
+        if self.is_native(wire) {
+            return self.asked.native_stream();
+        }
+        let decoder = FreeText::around(dialects::transport(wire).decoder(), self.free_text_tools(wire));
+        Box::new(Translation::new(decoder, self.asked.encoder(self.frame(target))))
+    }
+
+    /// Tools that take free text, for a wire that calls all of them with objects.
+    fn free_text_tools(&self, wire: Wire) -> Vec<String> {
+        let tools = self.canonical.get().filter(|_| wire == Wire::Messages).map(|request| request.tools.iter());
+        let name = |tool: &Tool| match tool {
+            Tool::Custom { name, .. } => Some(name.clone()),
+            Tool::Function { .. } | Tool::Native { .. } => None,
+        };
+        tools.into_iter().flatten().filter_map(name).collect()
+    }
+
+    fn frame(&self, target: &Target) -> Frame {
+        Frame {
+            id: self.answer_id.clone(),
+            created: self.created,
+            model: self.asked.model().to_owned(),
+            origin: target.opaque_id.clone(),
+        }
+    }
+}
+
+/// Wire shapes that can carry a contract, the client's own first, then those that lose least of it.
+pub(super) const fn transports(contract: Wire) -> &'static [Transport] {
+    match contract {
+        Wire::Chat => &[Transport::ChatCompletions, Transport::Responses, Transport::Messages],
+        Wire::Responses => &[Transport::Responses, Transport::ChatCompletions, Transport::Messages],
+        Wire::Messages => &[Transport::Messages, Transport::Responses, Transport::ChatCompletions],
+    }
+}
+
+/// The wire of a transport that generates text.
+pub(super) fn wire_of(transport: Transport) -> Option<Wire> {
+    match transport {
+        Transport::ChatCompletions => Some(Wire::Chat),
+        Transport::Responses => Some(Wire::Responses),
+        Transport::Messages => Some(Wire::Messages),
+        _ => None,
+    }
+}
+
+fn addressee<'a>(target: &'a Target, provider: &Provider) -> Addressee<'a> {
+    let profile = target.resolved.operations.get(&Operation::TextGenerate).map(|operation| &operation.profile);
+    let reasoning = profile.and_then(|profile| profile.reasoning.as_ref());
+    Addressee {
+        model: &target.upstream_model,
+        control: Control {
+            kind: reasoning.map(|reasoning| reasoning.kind),
+            levels: reasoning.map(|reasoning| reasoning.levels.clone()).unwrap_or_default(),
+        },
+        max_output_tokens: profile.and_then(|profile| profile.max_output_tokens),
+        wants_max_tokens: provider.wants_max_tokens,
+        origin: &target.opaque_id,
+    }
+}
