@@ -28,10 +28,11 @@ fn write_list(text: &mut String, fill: impl FnOnce(&mut Out<'_>)) {
     text.push(']');
 }
 
-/// Writes a string with its quotes.
-pub fn write_text(text: &mut String, value: &str) {
+/// A string with its quotes.
+#[must_use]
+pub fn quoted(value: &str) -> String {
     // A string always serialises.
-    text.push_str(&serde_json::to_string(value).unwrap_or_else(|_| "\"\"".to_owned()));
+    serde_json::to_string(value).unwrap_or_else(|_| "\"\"".to_owned())
 }
 
 impl Out<'_> {
@@ -44,14 +45,14 @@ impl Out<'_> {
 
     fn key(&mut self, key: &str) -> &mut String {
         let text = self.next();
-        write_text(text, key);
+        text.push_str(&quoted(key));
         text.push(':');
         text
     }
 
     /// A string.
     pub fn text(&mut self, key: &str, value: &str) -> &mut Self {
-        write_text(self.key(key), value);
+        self.key(key).push_str(&quoted(value));
         self
     }
 
@@ -131,7 +132,7 @@ impl Out<'_> {
 
     /// A string in a list.
     pub fn item_text(&mut self, value: &str) -> &mut Self {
-        write_text(self.next(), value);
+        self.next().push_str(&quoted(value));
         self
     }
 

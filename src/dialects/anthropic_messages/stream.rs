@@ -16,6 +16,9 @@ use crate::dialects::out::{self, Out};
 use crate::dialects::{Decode, Encode, Frame, state};
 use crate::fault::Fault;
 
+/// How the object begins that carries free text to a wire whose tools take objects.
+const FREE_TEXT_START: &str = "{\"input\":\"";
+
 /// A block being read.
 #[derive(Debug)]
 struct Block {
@@ -62,7 +65,8 @@ impl EventReader {
             "text" => PartKind::Text,
             "thinking" | "redacted_thinking" => PartKind::Reasoning { id: None },
             "tool_use" => {
-                stated = block.get("input").map(|input| input.raw().to_owned()).filter(|input| input != "{}");
+                // A call without arguments has no pieces: what the start states is all of them.
+                stated = Some(block.get("input").map_or_else(|| "{}".to_owned(), |input| input.raw().to_owned()));
                 PartKind::ToolCall {
                     id: block.any_text("id").unwrap_or_default(),
                     name: block.any_text("name").unwrap_or_default(),
@@ -315,10 +319,7 @@ impl EventWriter {
                 let (name, field) = match kind {
                     PartKind::Text | PartKind::Refusal => ("text_delta", "text"),
                     PartKind::Reasoning { .. } => ("thinking_delta", "thinking"),
-                    PartKind::ToolCall { .. } => {
-                        self.arguments.push_str(text);
-                        ("input_json_delta", "partial_json")
-                    }
+                    PartKind::ToolCall { is_custom, .. } => return self.write_arguments(kind, *is_custom, text, out),
                     PartKind::Audio | PartKind::Image { .. } | PartKind::Native { .. } => return,
                 };
                 self.open_as(kind, out);
@@ -360,6 +361,22 @@ impl EventWriter {
         }
     }
 
+    /// A piece of arguments. Free text becomes an object of one string, which ends with the part.
+    fn write_arguments(&mut self, kind: &PartKind, is_custom: bool, text: &str, out: &mut BytesMut) {
+        self.open_as(kind, out);
+        let piece = if is_custom {
+            let quoted = out::quoted(text);
+            let inner = quoted.get(1..quoted.len() - 1).unwrap_or_default();
+            if self.arguments.is_empty() { format!("{FREE_TEXT_START}{inner}") } else { inner.to_owned() }
+        } else {
+            text.to_owned()
+        };
+        self.arguments.push_str(&piece);
+        self.piece(out, |delta| {
+            delta.text("type", "input_json_delta").text("partial_json", &piece);
+        });
+    }
+
     fn piece(&self, out: &mut BytesMut, fill: impl FnOnce(&mut Out<'_>)) {
         let index = self.blocks;
         event(out, "content_block_delta", |out| {
@@ -368,12 +385,16 @@ impl EventWriter {
     }
 
     fn end(&mut self, kind: &PartKind, out: &mut BytesMut) {
+        if let PartKind::ToolCall { is_custom: true, .. } = kind {
+            let start = if self.arguments.is_empty() { FREE_TEXT_START } else { "" };
+            let last = format!("{start}\"}}");
+            self.piece(out, |delta| {
+                delta.text("type", "input_json_delta").text("partial_json", &last);
+            });
+        }
         self.arguments.clear();
         if !std::mem::take(&mut self.is_open) {
             return;
-        }
-        if matches!(kind, PartKind::Native { .. }) {
-            // Nothing of it came in pieces.
         }
         let index = self.blocks;
         event(out, "content_block_stop", |out| {
