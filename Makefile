@@ -7,7 +7,7 @@ CARGO ?= cargo
 # Arguments of the gateway: make run ARGS="--port 8080"
 ARGS ?=
 
-.PHONY: help run build check test services e2e figures propagation checklist clean
+.PHONY: help run build check test matrix services e2e figures propagation checklist clean
 
 help: ## List these verbs
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ test: ## Every test on every backend; starts its own PostgreSQL and Redis, or us
 	else \
 		integration-tests/services.sh $(CARGO) test --all-targets; \
 	fi
+
+matrix: ## Print contract x transport x mode with the number of fixture cases that pass
+	@$(CARGO) test --lib -q dialects::tests::matrix -- --nocapture | grep -E " -> |test result"
 
 services: ## A private PostgreSQL and Redis to try things with, until Ctrl-C
 	@integration-tests/services.sh --production

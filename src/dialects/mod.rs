@@ -19,6 +19,9 @@ pub mod raw;
 pub mod state;
 pub mod translate;
 
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Cow;
 use std::fmt;
 

@@ -33,8 +33,8 @@ pub fn write_request(request: &Request, to: &Addressee<'_>) -> Outcome<Written> 
             write_format(out, format);
         }
         if let Some(step) = request.thinking.step() {
-            // Without a declared control the provider judges it.
-            if to.control.kind.is_some() || !to.wants_max_tokens {
+            // Of a model that nothing is known of the provider judges it.
+            if to.control.kind.is_some() || to.max_output_tokens.is_none() {
                 out.text("reasoning_effort", step.clamp(&to.control.levels).as_str());
             } else {
                 lost.push(dropped("reasoning_effort"));
@@ -48,6 +48,7 @@ pub fn write_request(request: &Request, to: &Addressee<'_>) -> Outcome<Written> 
             });
         }
     });
+    lost.sort();
     lost.dedup();
     Ok(Written { body: vec![Bytes::from(text)], dropped: lost })
 }
@@ -89,6 +90,9 @@ fn write_user(list: &mut Out<'_>, turn: &Turn, lost: &mut Vec<Cow<'static, str>>
 fn write_result(list: &mut Out<'_>, result: &ToolResult, lost: &mut Vec<Cow<'static, str>>) -> Vec<Part> {
     let texts: Vec<&Part> = result.parts.iter().filter(|part| matches!(part, Part::Text { .. })).collect();
     note_cache(result.cache.as_ref(), lost);
+    if result.is_error == Some(true) {
+        lost.push(dropped("is_error"));
+    }
     list.item(|message| {
         message.text("role", "tool").text("tool_call_id", &result.call_id);
         match texts.as_slice() {

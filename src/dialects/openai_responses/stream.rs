@@ -101,13 +101,13 @@ impl EventReader {
                     let kind = if refusal.is_some() { PartKind::Refusal } else { PartKind::Text };
                     let text = refusal.or_else(|| part.any_text("text")).unwrap_or_default();
                     let annotations = part.any_list("annotations").iter().map(Node::json).collect();
-                    self.complete(index, content, kind, &text, annotations, out);
+                    self.complete((index, content), kind, &text, annotations, out);
                 }
             }
             "function_call" | "custom_tool_call" => {
                 let is_custom = kind == "custom_tool_call";
                 let text = item.any_text(if is_custom { "input" } else { "arguments" }).unwrap_or_default();
-                self.complete(index, 0, call_kind(&item, is_custom), &text, Vec::new(), out);
+                self.complete((index, 0), call_kind(&item, is_custom), &text, Vec::new(), out);
             }
             "reasoning" => {
                 let reasoning = super::read::read_reasoning(&item);
@@ -145,8 +145,7 @@ impl EventReader {
     /// Ends a part; its text and annotations come now if no piece of it came before.
     fn complete(
         &mut self,
-        item: u64,
-        content: u64,
+        (item, content): (u64, u64),
         kind: PartKind,
         text: &str,
         annotations: Vec<Json>,
@@ -268,7 +267,7 @@ impl Decode for EventReader {
                     _ => return Ok(false),
                 };
                 let annotations = part.any_list("annotations").iter().map(Node::json).collect();
-                self.complete(index, content, kind, &text.unwrap_or_default(), annotations, out);
+                self.complete((index, content), kind, &text.unwrap_or_default(), annotations, out);
             }
             "response.output_text.delta" => self.piece(&event, &PartKind::Text, out),
             "response.refusal.delta" => self.piece(&event, &PartKind::Refusal, out),

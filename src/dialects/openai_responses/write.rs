@@ -202,6 +202,9 @@ fn write_call(list: &mut Out<'_>, call: &ToolCall) {
 
 fn write_result(list: &mut Out<'_>, result: &ToolResult, lost: &mut Lost) {
     note_cache(result.cache.as_ref(), lost);
+    if result.is_error == Some(true) {
+        lost.push(dropped("is_error"));
+    }
     list.item(|item| {
         let kind = if result.is_custom { "custom_tool_call_output" } else { "function_call_output" };
         item.text("type", kind).text("call_id", &result.call_id);
