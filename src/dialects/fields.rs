@@ -24,7 +24,12 @@ pub(super) fn unknown(root: &Members<'_>, known: &[&str]) -> Vec<String> {
 }
 
 /// Writes the parameters that the wire knows, and names the others.
-pub(super) fn write(out: &mut Out<'_>, request: &Request, names: Names, dropped: &mut Vec<Cow<'static, str>>) {
+pub(super) fn write(
+    out: &mut Out<'_>,
+    request: &Request,
+    names: &[(&'static str, Parameter)],
+    dropped: &mut Vec<Cow<'static, str>>,
+) {
     for (parameter, json) in &request.parameters {
         match names.iter().find(|(_, known)| known == parameter) {
             Some((name, _)) => {

@@ -140,6 +140,7 @@ fn addressee<'a>(target: &'a Target, provider: &Provider) -> Addressee<'a> {
         },
         max_output_tokens: profile.and_then(|profile| profile.max_output_tokens),
         wants_max_tokens: provider.wants_max_tokens,
+        takes_top_k: provider.takes_top_k,
         origin: &target.opaque_id,
     }
 }

@@ -20,6 +20,7 @@ pub(super) const HOSTS: &[Provider] = &[
         by_pin_only: &[],
         requires_known_model: true,
         wants_max_tokens: false,
+        takes_top_k: false,
         headers: &[],
         rules: &[],
     },
@@ -34,6 +35,7 @@ pub(super) const HOSTS: &[Provider] = &[
         by_pin_only: &[],
         requires_known_model: true,
         wants_max_tokens: true,
+        takes_top_k: true,
         headers: &[("anthropic-version", "2023-06-01")],
         // Documented at docs.anthropic.com/en/api/errors: 529 is an overloaded service; an empty account is a 400.
         rules: &[
@@ -53,6 +55,7 @@ pub(super) const HOSTS: &[Provider] = &[
         by_pin_only: &[Transport::Responses],
         requires_known_model: false,
         wants_max_tokens: true,
+        takes_top_k: true,
         headers: &[],
         // Documented at openrouter.ai/docs/api-reference/errors: 402 is an empty account, 403 is flagged input, 408 a
         // timeout of the provider behind.
@@ -73,6 +76,7 @@ pub(super) const HOSTS: &[Provider] = &[
         by_pin_only: &[Transport::Responses],
         requires_known_model: false,
         wants_max_tokens: true,
+        takes_top_k: true,
         headers: &[],
         rules: &[],
     },

@@ -28,6 +28,7 @@ pub const PROVIDER: Provider = Provider {
     by_pin_only: &[],
     requires_known_model: false,
     wants_max_tokens: false,
+    takes_top_k: false,
     headers: &[],
     rules: &[],
 };

@@ -53,6 +53,8 @@ pub struct Provider {
     pub requires_known_model: bool,
     /// Whether it knows `max_tokens` only, the older name of `max_completion_tokens`.
     pub wants_max_tokens: bool,
+    /// Whether it knows `top_k`, which is no field of OpenAI's.
+    pub takes_top_k: bool,
     /// Headers of every call, unless the client or the deployment sends its own.
     pub headers: &'static [(&'static str, &'static str)],
     /// What its errors mean, where the common rules are wrong.

@@ -43,6 +43,7 @@ pub const REQUEST_FIELDS: &[&str] = &[
     "temperature",
     "tool_choice",
     "tools",
+    "top_k",
     "top_logprobs",
     "top_p",
     "user",

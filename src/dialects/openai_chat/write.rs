@@ -40,7 +40,9 @@ pub fn write_request(request: &Request, to: &Addressee<'_>) -> Outcome<Written> 
                 lost.push(dropped("reasoning_effort"));
             }
         }
-        fields::write(out, request, PARAMETERS, &mut lost);
+        let known = |(_, parameter): &&(&str, Parameter)| *parameter != Parameter::TopK || to.takes_top_k;
+        let known: Vec<_> = PARAMETERS.iter().filter(known).copied().collect();
+        fields::write(out, request, &known, &mut lost);
         if request.is_stream {
             out.boolean("stream", true);
             out.object("stream_options", |options| {

@@ -1,6 +1,8 @@
 //! Every fixture through every contract: what a client reads is what the provider meant, whole or streamed, however the
 //! bytes are cut. `make matrix` prints how many cases pass.
 
+mod requests;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
