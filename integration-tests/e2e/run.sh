@@ -125,6 +125,7 @@ KEY=$(python setup.py $("$root/target/debug/examples/stub-provider" --list))
 export KEY
 suite python chat.py
 suite node "$node/chat.mjs"
+suite python contracts.py
 suite python admin_grpc.py
 
 start_gateway reference

@@ -5,11 +5,13 @@
 //!
 //! - [`behaviour`]: model name to answer, as a table;
 //! - `chat`: answers in the provider's wire format, from fixtures;
+//! - `fixtures`: answers of the other wires, by name;
 //! - `script`: an answer as a list of steps, and the body that plays them, wire faults included;
 //! - [`server`]: sockets, and the record of what arrived.
 
 pub(crate) mod behaviour;
 mod chat;
+mod fixtures;
 mod script;
 pub(crate) mod server;
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::behaviour;
 use super::chat::{self, Call};
+use super::fixtures;
 use super::script::{Behaviour, Player, Script, Witness};
 use bytes::{Bytes, BytesMut};
 use http::{Method, Request, Response};
@@ -227,6 +228,8 @@ async fn answer(
     let mut witness = Witness::new(move || log.hung_up(id));
     let behaviour = match (received.method.as_str(), received.path.split('?').next().unwrap_or_default()) {
         ("POST", "/v1/chat/completions") => behaviour::choose(&Call::read(&received, nth)),
+        ("POST", "/v1/responses") => Behaviour::Answer(fixtures::answer("openai_responses", &received)),
+        ("POST", "/v1/messages") => Behaviour::Answer(fixtures::answer("anthropic_messages", &received)),
         ("GET", "/v1/models") => Behaviour::Answer(chat::models()),
         (method, path) => Behaviour::Answer(chat::unknown_url(method, path)),
     };

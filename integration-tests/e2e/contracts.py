@@ -1,0 +1,224 @@
+"""Responses and Messages through the gateway with the official libraries, over every wire: what a provider meant in one
+wire is what an application reads in another."""
+
+import json
+import os
+import sys
+
+import anthropic
+import httpx
+import openai
+from pydantic import BaseModel
+
+from harness import GATEWAY, MASTER_KEY, PROVIDER_KEY, STUB, TEXT, admin, case, check, equal, run, stub_requests
+
+KEY = os.environ["KEY"]
+oai = openai.OpenAI(base_url=f"{GATEWAY}/v1", api_key=KEY, max_retries=0, timeout=30)
+ant = anthropic.Anthropic(base_url=GATEWAY, api_key=KEY, max_retries=0, timeout=30)
+WIRES = {
+    "anthropic_messages": {"provider": "anthropic", "transportOverrides": {}},
+    "openai_responses": {"provider": "openai", "transportOverrides": {"text.generate": "responses"}},
+}
+ENTRY = {"operations": {"text.generate": {"capabilities": {"tools": True, "vision": True}, "maxOutputTokens": 8000}}}
+
+
+def register(wire: str, fixture: str) -> str:
+    public = f"{wire}/{fixture}"
+    body = {
+        "publicModel": public, "upstreamModel": fixture, "catalogEntry": ENTRY,
+        "credentials": {"apiKey": PROVIDER_KEY, "baseUrl": f"{STUB}/v1"}, **WIRES[wire],
+    }
+    admin("POST", "/deployments", body, expect=201)
+    return public
+
+
+for wire, fixtures in {
+    "anthropic_messages": ["text", "thinking_and_tools", "thinking_and_parallel_tools", "stop_refusal", "redacted_thinking", "bad_error_event"],
+    "openai_responses": ["text", "reasoning_and_tools", "reasoning_and_interleaved_tools", "incomplete", "custom_tool", "bad_failed"],
+}.items():
+    for fixture in fixtures:
+        register(wire, fixture)
+
+def raises(kind, call):
+    """The exception of a call that must fail with one of this kind."""
+    try:
+        call()
+    except kind as error:
+        return error
+    raise AssertionError(f"wanted {kind.__name__}, but it succeeded")
+
+
+SAID = 'Grüße "x" 🌍'
+STREAMED = 'Grüße, "world" \\ 🌍\n'
+HELLO = [{"role": "user", "content": "Hello"}]
+
+
+def message(model, **more):
+    return ant.messages.create(model=model, max_tokens=100, messages=HELLO, **more)
+
+
+def events_of(model, **more):
+    with ant.messages.stream(model=model, max_tokens=100, messages=HELLO, **more) as stream:
+        kinds = [event.type for event in stream]
+        return kinds, stream.get_final_message()
+
+
+@case("messages: a message in its own wire")
+def _():
+    raw = ant.messages.with_raw_response.create(model="anthropic_messages/text", max_tokens=9, messages=HELLO)
+    reply = raw.parse()
+    equal((reply.content[0].text, reply.model, reply.stop_reason), (SAID, "anthropic_messages/text", "end_turn"))
+    equal((reply.usage.input_tokens, reply.usage.cache_read_input_tokens, reply.usage.output_tokens), (10, 5, 42))
+    check(raw.headers.get("request-id"), "request-id")
+
+
+@case("messages: over Responses and Chat Completions")
+def _():
+    reply = message("openai_responses/text")
+    equal((reply.content[0].text, reply.stop_reason, reply.model), (SAID, "end_turn", "openai_responses/text"))
+    equal((reply.usage.input_tokens, reply.usage.cache_read_input_tokens, reply.usage.output_tokens), (15, 16, 12))
+    reply = message("py/text")
+    equal((reply.content[0].text, reply.stop_reason), (TEXT, "end_turn"))
+    equal((reply.usage.input_tokens, reply.usage.cache_read_input_tokens, reply.usage.output_tokens), (15, 4, 13))
+
+
+@case("messages: streams over every wire")
+def _():
+    for model, text in (("anthropic_messages/text", STREAMED), ("openai_responses/text", STREAMED), ("py-stream/text", TEXT)):
+        kinds, reply = events_of(model)
+        equal("".join(block.text for block in reply.content), text, model)
+        equal((kinds[0], kinds[-1]), ("message_start", "message_stop"), model)
+        check(reply.usage.input_tokens > 0 and reply.usage.output_tokens > 0, f"usage of {model}")
+
+
+@case("messages: thinking with its signature, and parallel tools, round and round")
+def _():
+    for model in ("anthropic_messages/thinking_and_tools", "openai_responses/reasoning_and_tools"):
+        first = message(model)
+        thinking, *_, call, other = first.content
+        equal((thinking.type, call.type, other.type, first.stop_reason), ("thinking", "tool_use", "tool_use", "tool_use"), model)
+        check(thinking.signature, "a signature")
+        results = [{"type": "tool_result", "tool_use_id": made.id, "content": "42"} for made in (call, other)]
+        history = [*HELLO, {"role": "assistant", "content": [block.model_dump(exclude_none=True) for block in first.content]}, {"role": "user", "content": results}]
+        raw = ant.messages.with_raw_response.create(model=model, max_tokens=100, messages=history)
+        check("reasoning" not in raw.headers.get("x-unified-dropped", ""), "reasoning went back")
+        sent = json.loads(stub_requests()[-1]["body"])
+        items = sent.get("input") or sent["messages"]
+        check("Sig+/=" in json.dumps(items) or "gAAAA" in json.dumps(items), f"state of {model} went back to its maker")
+        check("ug1." not in json.dumps(sent), "no tag of ours reaches a provider")
+
+
+@case("messages: interleaved tool calls of another wire do not overlap")
+def _():
+    kinds, reply = events_of("openai_responses/reasoning_and_interleaved_tools")
+    calls = [(block.name, block.input) for block in reply.content if block.type == "tool_use"]
+    equal(calls, [("get_weather", {"city": "Paris", "n": 1.5}), ("get_time", {"zone": "CET"})])
+    equal(reply.content[0].thinking.replace("\n", ""), "First thought.Second.")
+
+
+@case("messages: errors in the shape of Anthropic")
+def _():
+    error = raises(anthropic.NotFoundError, lambda: message("nothing/here"))
+    equal((error.body["type"], error.body["error"]["type"]), ("error", "not_found_error"))
+    wrong = anthropic.Anthropic(base_url=GATEWAY, api_key="nope", max_retries=0)
+    error = raises(anthropic.AuthenticationError, lambda: wrong.messages.create(model="m", max_tokens=1, messages=HELLO))
+    equal(error.body["error"]["type"], "authentication_error")
+    error = raises(anthropic.BadRequestError, lambda: message("py/text", extra_body={"messages": [{"role": "tool", "content": ""}]}))
+    check("messages[0].role" in error.body["error"]["message"], error.body)
+    for model in ("anthropic_messages/bad_error_event", "openai_responses/bad_failed"):
+        raises(anthropic.APIStatusError, lambda: events_of(model))
+
+
+@case("responses: a complete resource over every wire")
+def _():
+    for model, text, usage in (
+        ("openai_responses/text", SAID, (31, 16, 12)), ("anthropic_messages/text", SAID, (22, 5, 42)), ("py/text", TEXT, (19, 4, 13)),
+    ):
+        reply = oai.responses.create(model=model, input="Hello", instructions="Be brief.", temperature=0.5)
+        equal((reply.output_text, reply.model, reply.status, reply.object), (text, model, "completed", "response"))
+        equal((reply.usage.input_tokens, reply.usage.input_tokens_details.cached_tokens, reply.usage.output_tokens), usage, model)
+        raw = httpx.post(f"{GATEWAY}/v1/responses", json={"model": model, "input": "x"}, headers={"authorization": f"Bearer {KEY}"}).json()
+        needed = ["background", "error", "incomplete_details", "instructions", "max_output_tokens", "metadata", "parallel_tool_calls",
+                  "previous_response_id", "reasoning", "service_tier", "store", "temperature", "text", "tool_choice", "tools", "top_p", "truncation", "usage", "user"]
+        equal([name for name in needed if name not in raw], [], f"missing members of {model}")
+
+
+@case("responses: streams with numbered events over every wire")
+def _():
+    for model, text in (("openai_responses/text", STREAMED), ("anthropic_messages/text", STREAMED), ("py-stream/text", TEXT)):
+        events = list(oai.responses.create(model=model, input="Hello", stream=True))
+        equal([event.sequence_number for event in events], list(range(len(events))), model)
+        equal("".join(event.delta for event in events if event.type == "response.output_text.delta"), text, model)
+        equal((events[0].type, events[-1].type, events[-1].response.output_text), ("response.created", "response.completed", text), model)
+
+
+@case("responses: the streaming helper and structured output")
+def _():
+    class Answer(BaseModel):
+        city: str
+        population: int
+
+    with oai.responses.stream(model="anthropic_messages/thinking_and_parallel_tools", input="Hello") as stream:
+        for _ in stream:
+            pass
+        reply = stream.get_final_response()
+    equal([item.type for item in reply.output], ["reasoning", "message", "function_call", "function_call"])
+    equal(reply.output[2].arguments, '{"city": "Paris", "n": 1.50}')
+    parsed = oai.chat.completions.parse(model="py/structured", messages=HELLO, response_format=Answer)
+    check(isinstance(parsed.choices[0].message.parsed, Answer), "structured")
+
+
+@case("responses: reasoning goes back to its maker")
+def _():
+    for model in ("anthropic_messages/thinking_and_tools", "openai_responses/reasoning_and_tools"):
+        first = oai.responses.create(model=model, input="Hello", include=["reasoning.encrypted_content"])
+        calls = [item for item in first.output if item.type == "function_call"]
+        equal(len(calls), 2, model)
+        outputs = [{"type": "function_call_output", "call_id": call.call_id, "output": "42"} for call in calls]
+        history = [{"role": "user", "content": "Hello"}, *[item.model_dump(exclude_none=True) for item in first.output], *outputs]
+        oai.responses.create(model=model, input=history)
+        sent = stub_requests()[-1]["body"]
+        check("Sig+/=" in sent or "gAAAA" in sent, f"state of {model} went back")
+        check("ug1." not in sent, "no tag of ours reaches a provider")
+
+
+@case("responses: incomplete answers, free-text tools, failures")
+def _():
+    equal(oai.responses.create(model="openai_responses/incomplete", input="x").incomplete_details.reason, "max_output_tokens")
+    call = oai.responses.create(model="openai_responses/custom_tool", input="x").output[0]
+    equal((call.type, call.name, call.input), ("custom_tool_call", "apply_patch", '*** Begin\n"q"'))
+    for model in ("anthropic_messages/bad_error_event", "openai_responses/bad_failed"):
+        last = list(oai.responses.create(model=model, input="x", stream=True))[-1]
+        equal((last.type, last.response.status), ("response.failed", "failed"), model)
+        check(last.response.error.message, "a message")
+    error = raises(openai.BadRequestError, lambda: oai.responses.create(model="py/text", input="x", background=True))
+    equal(error.param, "background")
+
+
+@case("chat: over Messages and Responses, tools and finish reasons")
+def _():
+    for model, reason in (("anthropic_messages/thinking_and_tools", "tool_calls"), ("openai_responses/reasoning_and_tools", "tool_calls"),
+                          ("anthropic_messages/stop_refusal", "content_filter"), ("openai_responses/incomplete", "length")):
+        reply = oai.chat.completions.create(model=model, messages=HELLO)
+        equal(reply.choices[0].finish_reason, reason, model)
+    call = oai.chat.completions.create(model="anthropic_messages/thinking_and_tools", messages=HELLO).choices[0].message.tool_calls[0]
+    check(call.id.startswith("toolu_1__thought__"), "the id carries the state")
+    history = [*HELLO, {"role": "assistant", "content": None, "tool_calls": [call.model_dump()]}, {"role": "tool", "tool_call_id": call.id, "content": "42"}]
+    oai.chat.completions.create(model="anthropic_messages/thinking_and_tools", messages=history)
+    sent = json.loads(stub_requests()[-1]["body"])
+    equal(sent["messages"][1]["content"][0]["signature"], "Sig+/=")
+    equal(sent["messages"][1]["content"][1]["id"], "toolu_1")
+
+
+@case("what is left out is named, and refused on demand")
+def _():
+    ask = {"model": "anthropic_messages/text", "messages": HELLO, "seed": 7}
+    raw = oai.chat.completions.with_raw_response.create(**ask)
+    equal(raw.headers.get("x-unified-dropped"), "seed")
+    error = raises(openai.BadRequestError, lambda: oai.chat.completions.create(**ask, extra_headers={"x-unified-strict": "true"}))
+    equal(error.param, "seed")
+    error = raises(openai.BadRequestError, lambda: oai.chat.completions.create(**{**ask, "n": 2}))
+    equal(error.param, "n")
+
+
+sys.exit(run("contracts"))
