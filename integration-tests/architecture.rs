@@ -66,7 +66,7 @@ const ROOMS: [(&str, &[&str]); 26] = [
 const EVERYTHING: &[&str] = &["*"];
 
 /// A path that is at home in some rooms only. `~` stands for a room and all rooms below it.
-const HOMES: [(&str, &[&str]); 38] = [
+const HOMES: [(&str, &[&str]); 41] = [
     ("sqlx::", &["store"]),
     ("redis::", &["ledger", "cache"]),
     ("hyper::", &["transport", "app"]),
@@ -89,8 +89,11 @@ const HOMES: [(&str, &[&str]); 38] = [
     ("subtle::", &["vault"]),
     ("crc32fast::", &["vault"]),
     ("rand::", &["vault"]),
-    // The encryption keys of the settings and rendered requests with credentials are wiped, too.
-    ("zeroize::", &["vault", "config", "control"]),
+    // The encryption keys of the settings, keys of certificates and rendered requests with credentials are wiped, too.
+    ("zeroize::", &["vault", "config", "control", "app"]),
+    ("tokio_rustls::", &["app"]),
+    ("tower_http::", &["api/http", "app"]),
+    ("rcgen::", &[]),
     ("clap::", &["config"]),
     ("dotenvy::", &["config"]),
     ("jiff::", &["time"]),

@@ -72,6 +72,16 @@ impl TestGateway {
         gateway
     }
 
+    /// Where gRPC is served.
+    pub(crate) fn grpc_address(&self) -> SocketAddr {
+        self.running.as_ref().unwrap().grpc_address
+    }
+
+    /// Where the administration is served.
+    pub(crate) fn admin_address(&self) -> SocketAddr {
+        self.running.as_ref().unwrap().admin_http_address.unwrap()
+    }
+
     /// Drains and stops.
     pub(crate) async fn stop(&mut self) {
         let running = self.running.take().unwrap();

@@ -15,7 +15,8 @@ pub(super) fn print(running: &Running) {
 }
 
 fn render(running: &Running, is_terminal: bool) -> String {
-    let base = format!("http://{}", running.http_address);
+    let scheme = if running.is_tls { "https" } else { "http" };
+    let base = format!("{scheme}://{}", running.http_address);
     let version = env!("CARGO_PKG_VERSION");
     let ms = running.started_in.as_millis();
     let state = match running.mode {
@@ -24,8 +25,8 @@ fn render(running: &Running, is_terminal: bool) -> String {
     };
     let mut text = format!("\n  Unified Gateway {version}, {state}\n\n");
     text.push_str(&format!("  HTTP   {base}/v1\n"));
-    if running.has_admin_http {
-        text.push_str(&format!("  admin  {base}/admin\n"));
+    if let Some(address) = running.admin_http_address {
+        text.push_str(&format!("  admin  {scheme}://{address}/admin\n"));
     }
     text.push_str(&format!("  gRPC   {}\n", running.grpc_address));
     let key = match (&running.new_master_key, &running.master_key_path) {

@@ -13,9 +13,10 @@ use tokio_util::sync::CancellationToken;
 use tonic_health::server::HealthReporter;
 
 use super::follow::Follower;
-use super::serve::{GrpcListener, HttpListener};
+use super::serve::Listener;
 use super::storage::{Secrets, Storage};
 use super::tasks::Tasks;
+use super::tls::{self, Protocols};
 use crate::api::admin_auth::AdminAuth;
 use crate::api::grpc::{self, GrpcState};
 use crate::api::http::body::BodyReader;
@@ -24,6 +25,7 @@ use crate::api::http::{self, HttpState};
 use crate::api::ops::health::{self, HealthState, Readiness, SnapshotView};
 use crate::api::rest::{self, RestState};
 use crate::catalog::Catalog;
+use crate::config::server::{Cors, TlsFiles};
 use crate::config::store::Strictness;
 use crate::config::{Config, upstream};
 use crate::control::replicas::Identity;
@@ -54,6 +56,10 @@ const MAX_FRAME_BYTES: usize = 16 * 1024 * 1024;
 pub struct Running {
     /// Where HTTP is served.
     pub http_address: SocketAddr,
+    /// Where `/admin` is served, if at all.
+    pub admin_http_address: Option<SocketAddr>,
+    /// Whether HTTP is served over TLS.
+    pub is_tls: bool,
     /// Where gRPC is served.
     pub grpc_address: SocketAddr,
     /// The file that has the master key, unless a setting gave it.
@@ -62,8 +68,6 @@ pub struct Running {
     pub new_master_key: Option<crate::domain::secret::SecretString>,
     /// How it is set up.
     pub mode: Mode,
-    /// Whether the admin REST paths are served.
-    pub has_admin_http: bool,
     /// How long the start took.
     pub started_in: Duration,
     pub(super) tasks: Tasks,
@@ -105,6 +109,10 @@ pub async fn start(config: Config) -> Outcome<Running> {
     let storage = Arc::new(storage);
     let http_listener = listen(server.host, server.port, "PORT").await?;
     let grpc_listener = listen(server.host, server.grpc_port, "GRPC_PORT").await?;
+    let admin_listener = match server.admin_http_port {
+        Some(port) => Some(listen(server.host, port, "ADMIN_HTTP_PORT").await?),
+        None => None,
+    };
 
     let tasks = Tasks::default();
     let (stopping, must_stop) = watch::channel(false);
@@ -153,8 +161,17 @@ pub async fn start(config: Config) -> Outcome<Running> {
     let bodies = BodyReader::new(limits.max_json_body_bytes, limits.max_inflight_body_bytes, limits.body_read_timeout);
     let state = HttpState { gateway, bodies: Arc::new(bodies), public_model_list: server.public_model_list };
     let mut routes = http::router(state).merge(health::router(core.health(readiness_view, &clock)));
+    let mut admin_routes = None;
     if server.admin_http {
-        routes = routes.merge(rest::router(RestState { control: core.control.clone(), auth: Arc::clone(&auth) }));
+        let admin = rest::router(RestState { control: core.control.clone(), auth: Arc::clone(&auth) });
+        match admin_listener {
+            Some(_) => admin_routes = Some(with_edge(admin, &clock)),
+            None => routes = routes.merge(admin),
+        }
+    }
+    let mut routes = with_edge(routes, &clock);
+    if let Some(cors) = cors(&server.cors) {
+        routes = routes.layer(cors);
     }
     let grpc_state =
         GrpcState { control: core.control.clone(), auth, clock: Arc::clone(&clock), entropy: Arc::new(SystemEntropy) };
@@ -163,19 +180,36 @@ pub async fn start(config: Config) -> Outcome<Running> {
 
     let http_address = local_address(&http_listener)?;
     let grpc_address = local_address(&grpc_listener)?;
-    let http = HttpListener {
-        listener: http_listener,
-        routes: with_edge(routes, &clock),
-        header_read_timeout: limits.header_read_timeout,
-        write_timeout: limits.client_write_timeout,
-        trusted_proxy_hops: server.trusted_proxy_hops,
-        tasks: tasks.clone(),
-        accepting: must_close.clone(),
+    let admin_http_address = match &admin_listener {
+        Some(listener) => Some(local_address(listener)?),
+        None => server.admin_http.then_some(http_address),
     };
-    tasks.start(http.serve());
-    let grpc =
-        GrpcListener { listener: grpc_listener, services, accepting: must_close, stopping: stopping.subscribe() };
-    tasks.start(grpc.serve());
+    let is_tls = server.tls.is_some();
+    let certificates = |files: Option<TlsFiles>, protocols| {
+        let read = |files| tls::certificates(files, protocols, server.tls_reload, &tasks, must_close.clone());
+        files.map(read).transpose()
+    };
+    let http_certificates = certificates(server.tls, Protocols::Http)?;
+    let grpc_certificates = certificates(server.grpc_tls, Protocols::Grpc)?;
+    let serve = |listener, routes, certificates, stopping| {
+        let listener = Listener {
+            listener,
+            routes,
+            certificates,
+            header_read_timeout: limits.header_read_timeout,
+            write_timeout: limits.client_write_timeout,
+            trusted_proxy_hops: server.trusted_proxy_hops,
+            tasks: tasks.clone(),
+            accepting: must_close.clone(),
+            stopping,
+        };
+        tasks.start(listener.serve());
+    };
+    serve(http_listener, routes, http_certificates.clone(), None);
+    if let (Some(listener), Some(routes)) = (admin_listener, admin_routes) {
+        serve(listener, routes, http_certificates, None);
+    }
+    serve(grpc_listener, services.into_axum_router(), grpc_certificates, Some(stopping.subscribe()));
     let (last_breath, background) = (CancellationToken::new(), Tasks::default());
     let redis = redis.map(|link| {
         let (is_up, seen) = watch::channel(false);
@@ -205,11 +239,12 @@ pub async fn start(config: Config) -> Outcome<Running> {
     tracing::info!(%http_address, %grpc_address, ready_ms = ms(started_in), "the gateway serves");
     Ok(Running {
         http_address,
+        admin_http_address,
+        is_tls,
         grpc_address,
         new_master_key: is_new.then_some(master_key),
         master_key_path,
         mode: storage.mode(),
-        has_admin_http: server.admin_http,
         started_in,
         tasks,
         readiness,
@@ -298,6 +333,15 @@ fn with_edge(routes: Router, clock: &Arc<dyn Clock>) -> Router {
         .method_not_allowed_fallback(http::wrong_method)
         .layer(from_fn(no_keys_in_query))
         .layer(from_fn(move |request, next| request_ids(ids.clone(), request, next)))
+}
+
+/// Web pages that may call the data plane, as a layer.
+fn cors(origins: &Cors) -> Option<tower_http::cors::CorsLayer> {
+    match origins {
+        Cors::Off => None,
+        Cors::Any => Some(http::cors::layer(None)),
+        Cors::Origins(origins) => Some(http::cors::layer(Some(origins.clone()))),
+    }
 }
 
 /// This process, as the other replicas see it.

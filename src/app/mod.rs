@@ -4,6 +4,7 @@
 //! - [`serve`]: listeners and connections.
 //! - [`storage`]: the store of either mode; [`follow`]: keeps the snapshot up with it.
 //! - [`shutdown`]: what makes the process stop, and in which order.
+//! - [`tls`]: certificates of the listeners.
 //! - [`tasks`]: the only home of spawn.
 
 mod banner;
@@ -16,6 +17,7 @@ mod shutdown;
 mod storage;
 mod store_command;
 mod tasks;
+mod tls;
 
 use std::ffi::OsString;
 use std::io::Write;

@@ -1,9 +1,10 @@
 //! Listeners and connections.
 //!
-//! HTTP/1.1 and HTTP/2 (prior knowledge) on one port. Bounded: connections, header block and time, streams per
+//! HTTP/1.1 and HTTP/2 (prior knowledge, or ALPN under TLS) on the HTTP ports, HTTP/2 on the gRPC port. Bounded: connections, header block and time, streams per
 //! connection, resets, and how long a peer may take nothing.
 
-use std::net::{IpAddr, SocketAddr};
+use std::future::Future;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,17 +14,17 @@ use http::Request;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
-use tonic::service::Routes;
-use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
+use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
 use super::io;
 use super::tasks::Tasks;
+use super::tls::Certificates;
 use crate::api::admin_auth::ClientAddress;
 
 const MAX_CONNECTIONS: usize = 16_384;
@@ -39,19 +40,23 @@ const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// A listener that fails (too many open files) is tried again after this.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// The HTTP listener.
-pub(super) struct HttpListener {
+/// A listener and what is served on it.
+pub(super) struct Listener {
     pub listener: TcpListener,
     pub routes: Router,
+    /// TLS only, with these; plain without.
+    pub certificates: Option<Certificates>,
     pub header_read_timeout: Duration,
     pub write_timeout: Duration,
     pub trusted_proxy_hops: usize,
     pub tasks: Tasks,
     /// Becomes `false` when no more connections are taken.
     pub accepting: watch::Receiver<bool>,
+    /// For gRPC: becomes `true` when calls still open have to end. `None`: they end by themselves.
+    pub stopping: Option<watch::Receiver<bool>>,
 }
 
-impl HttpListener {
+impl Listener {
     /// Serves until told to stop accepting, then until the last connection has ended.
     pub(super) async fn serve(mut self) {
         let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
@@ -74,11 +79,22 @@ impl HttpListener {
                 tracing::warn!("too many connections: one was closed");
                 continue;
             };
-            let connection = self.connection(&builder, stream, peer);
-            let connection = graceful.watch(connection);
+            let connection = Connection {
+                builder: builder.clone(),
+                routes: self.routes.clone(),
+                peer: peer.ip(),
+                hops: self.trusted_proxy_hops,
+                write_timeout: self.write_timeout,
+            };
+            let served = self.served(connection, stream, graceful.watcher());
+            let last_calls = self.stopping.clone().map(|stopping| last_calls(self.accepting.clone(), stopping));
             self.tasks.start(async move {
-                if let Err(error) = connection.await {
-                    tracing::debug!(%error, "a connection ended with an error");
+                match last_calls {
+                    None => served.await,
+                    Some(last_calls) => tokio::select! {
+                        () = served => {}
+                        () = last_calls => {}
+                    },
                 }
                 drop(place);
             });
@@ -89,6 +105,9 @@ impl HttpListener {
 
     fn builder(&self) -> Builder<TokioExecutor> {
         let mut builder = Builder::new(TokioExecutor::new());
+        if self.stopping.is_some() {
+            builder = builder.http2_only();
+        }
         builder
             .http1()
             .timer(TokioTimer::new())
@@ -106,69 +125,65 @@ impl HttpListener {
         builder
     }
 
-    fn connection(
+    /// Serves one connection to its end, its handshake first.
+    fn served(
         &self,
-        builder: &Builder<TokioExecutor>,
+        connection: Connection,
         stream: TcpStream,
-        peer: SocketAddr,
-    ) -> impl hyper_util::server::graceful::GracefulConnection<Error = Box<dyn std::error::Error + Send + Sync>>
-    + Send
-    + 'static {
+        watcher: Watcher,
+    ) -> impl Future<Output = ()> + Send + 'static {
         // Small frames must not wait for each other.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY could not be set");
         }
-        let hops = self.trusted_proxy_hops;
-        let routes = self.routes.clone();
-        let service = routes.map_request(move |mut request: Request<Incoming>| {
-            let address = client_address(request.headers(), peer.ip(), hops);
+        let config = self.certificates.as_ref().map(|certificates| Arc::clone(&certificates.borrow()));
+        let patience = self.header_read_timeout;
+        async move {
+            let Some(config) = config else { return connection.serve(stream, watcher).await };
+            match tokio::time::timeout(patience, TlsAcceptor::from(config).accept(stream)).await {
+                Ok(Ok(stream)) => connection.serve(stream, watcher).await,
+                Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+                Err(_) => tracing::debug!("a TLS handshake took too long"),
+            }
+        }
+    }
+}
+
+/// A connection that was accepted.
+struct Connection {
+    builder: Builder<TokioExecutor>,
+    routes: Router,
+    peer: IpAddr,
+    hops: usize,
+    write_timeout: Duration,
+}
+
+impl Connection {
+    async fn serve<S>(self, stream: S, watcher: Watcher)
+    where
+        S: AsyncRead + AsyncWrite + Send + 'static,
+    {
+        let (peer, hops) = (self.peer, self.hops);
+        let service = self.routes.map_request(move |mut request: Request<Incoming>| {
+            let address = client_address(request.headers(), peer, hops);
             request.extensions_mut().insert(ClientAddress(address));
             request.map(Body::new)
         });
         let stream = TokioIo::new(io::bounded(stream, self.write_timeout));
-        builder.serve_connection(stream, TowerToHyperService::new(service)).into_owned()
+        let connection = self.builder.serve_connection(stream, TowerToHyperService::new(service)).into_owned();
+        if let Err(error) = watcher.watch(connection).await {
+            tracing::debug!(%error, "a connection ended with an error");
+        }
     }
 }
 
-/// The gRPC listener.
-pub(super) struct GrpcListener {
-    pub listener: TcpListener,
-    pub services: Routes,
-    /// Becomes `false` when no more connections are taken.
-    pub accepting: watch::Receiver<bool>,
-    /// Becomes `true` when calls still open have to end.
-    pub stopping: watch::Receiver<bool>,
-}
-
-impl GrpcListener {
-    /// Serves until told to stop accepting, then until the last call has ended or must.
-    pub(super) async fn serve(mut self) {
-        let mut accepting = self.accepting.clone();
-        let mut closing = self.accepting;
-        let server = Server::builder()
-            .max_concurrent_streams(MAX_STREAMS)
-            .http2_max_header_list_size(u32::try_from(MAX_HEADER_BYTES).unwrap_or(u32::MAX))
-            .http2_max_pending_accept_reset_streams(Some(MAX_PENDING_RESETS))
-            .http2_keepalive_interval(Some(KEEP_ALIVE))
-            .http2_keepalive_timeout(Some(KEEP_ALIVE))
-            .add_routes(self.services)
-            .serve_with_incoming_shutdown(TcpIncoming::from(self.listener).with_nodelay(Some(true)), async move {
-                stops(&mut accepting).await;
-            });
-        let last_calls = async {
-            stops(&mut closing).await;
-            // Calls take milliseconds; what is still open then are watchers, which never end by themselves.
-            tokio::select! {
-                () = tokio::time::sleep(LAST_CALLS) => {}
-                _ = self.stopping.wait_for(|must| *must) => {}
-            }
-        };
-        tokio::select! {
-            served = server => if let Err(error) = served {
-                tracing::error!(%error, "the gRPC listener failed");
-            },
-            () = last_calls => {}
-        }
+/// Calls take milliseconds; what is still open some time after the last connection was taken are watchers, which never
+/// end by themselves.
+async fn last_calls(mut accepting: watch::Receiver<bool>, mut stopping: watch::Receiver<bool>) {
+    stops(&mut accepting).await;
+    tokio::select! {
+        () = tokio::time::sleep(LAST_CALLS) => {}
+        _ = stopping.wait_for(|must| *must) => {}
     }
 }
 

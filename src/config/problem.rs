@@ -89,6 +89,11 @@ impl Problems {
         usize::try_from(self.number(variable, given, allowed)).unwrap_or(usize::MAX)
     }
 
+    /// A number of seconds within bounds.
+    pub(super) fn seconds(&mut self, variable: &str, given: &str, allowed: RangeInclusive<u64>) -> Duration {
+        Duration::from_secs(self.number(variable, given, allowed))
+    }
+
     /// A number of milliseconds within bounds.
     pub(super) fn milliseconds(&mut self, variable: &str, given: &str, allowed: RangeInclusive<u64>) -> Duration {
         Duration::from_millis(self.number(variable, given, allowed))

@@ -1,16 +1,15 @@
 //! What every guarded call passes: the operator's credential, a request id, and the revision on the way out.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use http::header::AUTHORIZATION;
 use http::{Extensions, HeaderName, HeaderValue};
 use tokio::sync::watch;
-use tonic::transport::server::TcpConnectInfo;
 
 use super::status;
 use crate::api::admin_auth::{self, AdminAuth, ClientAddress};
@@ -88,11 +87,5 @@ impl Guard {
 }
 
 fn source_address(extensions: &Extensions) -> Option<IpAddr> {
-    if let Some(ClientAddress(address)) = extensions.get() {
-        return Some(*address);
-    }
-    if let Some(ConnectInfo(address)) = extensions.get::<ConnectInfo<SocketAddr>>() {
-        return Some(address.ip());
-    }
-    extensions.get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr).map(|address| address.ip())
+    extensions.get().map(|ClientAddress(address)| *address)
 }

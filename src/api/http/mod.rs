@@ -4,6 +4,7 @@
 
 pub mod body;
 mod chat_completions;
+pub mod cors;
 mod credentials;
 pub mod edge;
 mod messages;
