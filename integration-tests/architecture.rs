@@ -14,7 +14,7 @@ use unified_gateway::fault::Kind;
 use crate::source_scan::{mentions, paths_from_root, without_comments_and_strings, without_tests};
 
 /// A room of the house and the rooms it may import. `api` and its rooms see each other's declarations.
-const ROOMS: [(&str, &[&str]); 26] = [
+const ROOMS: [(&str, &[&str]); 27] = [
     ("time", &[]),
     ("fault", &[]),
     ("telemetry", &["time"]),
@@ -58,6 +58,7 @@ const ROOMS: [(&str, &[&str]); 26] = [
     ("api/grpc", &["api", "control", "domain", "fault", "telemetry", "time", "vault", "proto"]),
     ("api/rest", &["api", "control", "domain", "fault", "telemetry", "time", "vault", "proto"]),
     ("api/ops", &["api", "routing", "ledger", "fault", "telemetry", "time", "vault"]),
+    ("cli", &["config", "domain", "fault", "time"]),
     ("app", EVERYTHING),
     // The crate's root declares the rooms; the binary's runs the app.
     ("lib.rs", &[]),
@@ -66,7 +67,7 @@ const ROOMS: [(&str, &[&str]); 26] = [
 const EVERYTHING: &[&str] = &["*"];
 
 /// A path that is at home in some rooms only. `~` stands for a room and all rooms below it.
-const HOMES: [(&str, &[&str]); 41] = [
+const HOMES: [(&str, &[&str]); 45] = [
     ("sqlx::", &["store"]),
     ("redis::", &["ledger", "cache"]),
     ("hyper::", &["transport", "app"]),
@@ -75,12 +76,16 @@ const HOMES: [(&str, &[&str]); 41] = [
     ("rustls::", &["transport", "app"]),
     ("rustls_native_certs::", &["transport", "app"]),
     ("axum::", &["api", "api/http", "api/grpc", "api/rest", "api/ops", "app"]),
-    ("tonic::", &["api/grpc", "proto", "app"]),
+    ("tonic::", &["api/grpc", "proto", "app", "cli"]),
     ("tonic_health::", &["api/grpc", "app"]),
     ("tonic_prost::", &["api/grpc", "proto"]),
     ("tonic_reflection::", &["api/grpc", "app"]),
-    ("tonic_types::", &["api/grpc"]),
-    ("prost::", &["api/grpc", "proto"]),
+    ("tonic_types::", &["api/grpc", "cli"]),
+    ("prost::", &["api/grpc", "proto", "cli"]),
+    ("prost_reflect::", &["cli"]),
+    ("comfy_table::", &["cli"]),
+    ("serde_saphyr::", &["cli"]),
+    ("clap_complete::", &["config"]),
     ("prost_types::", &["api/grpc", "proto"]),
     ("arc_swap::", &["routing"]),
     ("tracing_subscriber::", &["telemetry"]),

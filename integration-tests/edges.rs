@@ -1,14 +1,16 @@
 //! The edges of the server: TLS and mutual TLS, renewed certificates, the administration on a port of its own, web
 //! pages, and many wrong master keys.
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Request;
-use http_body_util::{BodyExt, Full};
+use http::{Request, Response};
+use http_body_util::{Full, Limited};
+use hyper::body::{Body as _, Incoming};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::pem::PemObject;
@@ -16,8 +18,9 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -79,28 +82,55 @@ async fn connect(connector: &TlsConnector, address: SocketAddr) -> std::io::Resu
     connector.connect(name, TcpStream::connect(address).await?).await
 }
 
-/// One call over a connection of its own, in HTTP/2 or HTTP/1.1 as negotiated; `None` when there is no connection.
+/// Most bytes of an answer.
+const MOST: usize = 1 << 20;
+
+/// Sends one request over a connection of its own and reads the whole answer; `None` when the connection breaks.
+async fn exchange<S>(stream: S, is_http2: bool, request: Request<Full<Bytes>>) -> Option<(Answer, String)>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let mut connections = JoinSet::new();
+    let io = TokioIo::new(stream);
+    let answer = if is_http2 {
+        let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.ok()?;
+        connections.spawn(connection);
+        sender.send_request(request).await.ok()?
+    } else {
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.ok()?;
+        connections.spawn(connection);
+        sender.send_request(request).await.ok()?
+    };
+    read(answer).await
+}
+
+/// Reads the whole answer, with its trailers beside the headers.
+async fn read(answer: Response<Incoming>) -> Option<(Answer, String)> {
+    let (mut head, body) = answer.into_parts();
+    let mut body = Box::pin(Limited::new(body, MOST));
+    let mut bytes = Vec::new();
+    while let Some(frame) = poll_fn(|context| body.as_mut().poll_frame(context)).await {
+        match frame.ok()?.into_data() {
+            Ok(data) => bytes.extend_from_slice(&data),
+            Err(other) => head.headers.extend(other.into_trailers().ok()?),
+        }
+    }
+    let answer = Answer { status: head.status.as_u16(), headers: head.headers, body: bytes.into() };
+    Some((answer, format!("{:?}", head.version)))
+}
+
+/// One call over TLS, in HTTP/2 or HTTP/1.1 as negotiated; `None` when there is no connection.
 async fn call(
     connector: &TlsConnector,
     address: SocketAddr,
     request: Request<Full<Bytes>>,
 ) -> Option<(Answer, String)> {
-    let stream = connect(connector, address).await.ok()?;
-    let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-    let io = TokioIo::new(stream);
-    let (mut head, body) = if is_http2 {
-        let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.ok()?;
-        drop(tokio::task::spawn(connection));
-        sender.send_request(request).await.ok()?.into_parts()
-    } else {
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.ok()?;
-        drop(tokio::task::spawn(connection));
-        sender.send_request(request).await.ok()?.into_parts()
-    };
-    let collected = body.collect().await.ok()?;
-    head.headers.extend(collected.trailers().cloned().unwrap_or_default());
-    let answer = Answer { status: head.status.as_u16(), headers: head.headers, body: collected.to_bytes() };
-    Some((answer, format!("{:?}", head.version)))
+    Box::pin(async {
+        let stream = connect(connector, address).await.ok()?;
+        let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        exchange(stream, is_http2, request).await
+    })
+    .await
 }
 
 fn post(path: &str, body: &Value) -> Request<Full<Bytes>> {
@@ -207,10 +237,9 @@ async fn renewed_certificates_are_taken_up_and_broken_ones_are_not() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     // What was open before goes on.
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(open)).await.unwrap();
-    drop(tokio::task::spawn(connection));
-    let answer = soon("an answer", sender.send_request(post("/v1/chat/completions", &chat("echo")))).await.unwrap();
-    assert_eq!(answer.status(), 200);
+    let request = post("/v1/chat/completions", &chat("echo"));
+    let (answer, _) = soon("an answer", Box::pin(exchange(open, false, request))).await.unwrap();
+    assert_eq!(answer.status, 200);
     gateway.stop().await;
 }
 
@@ -286,18 +315,13 @@ async fn many_wrong_master_keys_slow_down_one_address_on_both_faces() {
     // Whoever guesses from the operator's own network must not lock the operator out.
     assert_eq!(attempt("9.9.9.9", MASTER_KEY).await.status, 200);
     // The other face counts with it, by the address that the proxy saw.
-    let stub = TcpStream::connect(gateway.grpc_address()).await.unwrap();
-    let (mut sender, connection) =
-        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stub)).await.unwrap();
-    drop(tokio::task::spawn(connection));
     for (from, key, status) in [("9.9.9.9", "wrong", "8"), ("8.8.8.8", "wrong", "16"), ("9.9.9.9", MASTER_KEY, "0")] {
         let mut request = grpc("/unifiedgateway.admin.v1.SystemService/GetInfo", key);
         request.headers_mut().insert("x-forwarded-for", from.parse().unwrap());
         *request.uri_mut() = request.uri().to_string().replace("https", "http").parse().unwrap();
-        let (mut head, body) = soon("an answer", sender.send_request(request)).await.unwrap().into_parts();
-        let collected = body.collect().await.unwrap();
-        head.headers.extend(collected.trailers().cloned().unwrap_or_default());
-        assert_eq!(head.headers["grpc-status"], status, "{from}");
+        let stream = TcpStream::connect(gateway.grpc_address()).await.unwrap();
+        let (answer, _) = soon("an answer", exchange(stream, true, request)).await.unwrap();
+        assert_eq!(answer.header("grpc-status"), Some(status), "{from}");
     }
 }
 

@@ -20,6 +20,7 @@ pub mod api;
 pub mod app;
 pub mod canonical;
 pub mod catalog;
+pub mod cli;
 pub mod config;
 pub mod control;
 pub mod dialects;

@@ -25,6 +25,7 @@ use std::process::ExitCode;
 
 pub use build::{Running, start};
 
+use crate::cli;
 use crate::config::logging::Logging;
 use crate::config::{self, Command, Config};
 use crate::fault::{Fault, Outcome};
@@ -38,6 +39,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(Command::RotateEncryption(config)) => {
             with_runtime(&config.logging.clone(), store_command::rotate_encryption(*config))
         }
+        Ok(Command::Admin(connection, verb)) => cli::administer(*connection, verb),
+        Ok(Command::Config(connection, verb)) => cli::configure(*connection, verb),
+        Ok(Command::Completion(script)) => print(&String::from_utf8_lossy(&script)),
         Ok(Command::CatalogList { provider, json }) => catalog_command::list(provider, json),
         Ok(Command::CatalogValidate) => catalog_command::validate(),
         Ok(Command::Version) => print(concat!("unified-gateway ", env!("CARGO_PKG_VERSION"), "\n")),

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use super::admin::{AdminVerb, ConfigVerb, Connection, Where};
 use super::problem::{Problem, Problems, variable_of};
 use super::surroundings::Surroundings;
 use super::{Config, Raw};
@@ -42,6 +43,25 @@ enum Verb {
     /// Encrypt all stored credentials anew with the active key, while the gateway runs; can be stopped and run again
     #[command(after_help = AFTER_HELP)]
     RotateEncryption(Box<Raw>),
+    /// Administer a running gateway
+    Admin {
+        #[command(flatten)]
+        place: Where,
+        #[command(subcommand)]
+        verb: AdminVerb,
+    },
+    /// The configuration of a running gateway as a file
+    Config {
+        #[command(flatten)]
+        place: Where,
+        #[command(subcommand)]
+        verb: ConfigVerb,
+    },
+    /// Print a script that completes this command in a shell
+    Completion {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
     /// Look at the models the gateway knows
     #[command(subcommand)]
     Catalog(CatalogVerb),
@@ -73,6 +93,12 @@ pub enum Command {
     Migrate(Box<Config>),
     /// Encrypt stored credentials anew with the active key.
     RotateEncryption(Box<Config>),
+    /// Administer a running gateway.
+    Admin(Box<Connection>, AdminVerb),
+    /// The configuration of a running gateway as a file.
+    Config(Box<Connection>, ConfigVerb),
+    /// Print a completion script.
+    Completion(Vec<u8>),
     /// List known models.
     CatalogList {
         /// Only models of this provider.
@@ -119,7 +145,7 @@ impl fmt::Display for Stop {
         match self {
             Self::Usage(error) => error.fmt(f),
             Self::Settings(problems) => {
-                writeln!(f, "The gateway cannot start with these settings:")?;
+                writeln!(f, "These settings cannot be used:")?;
                 problems.iter().try_for_each(|problem| writeln!(f, "  {problem}"))
             }
         }
@@ -156,6 +182,17 @@ pub fn parse_with(args: impl IntoIterator<Item = OsString>, surroundings: &Surro
         Some(Verb::Migrate(_)) => Command::Migrate(settings(flags_of("migrate"), surroundings)?),
         Some(Verb::RotateEncryption(_)) => {
             Command::RotateEncryption(settings(flags_of("rotate-encryption"), surroundings)?)
+        }
+        Some(Verb::Admin { place, verb }) => {
+            Command::Admin(Box::new(place.connection(surroundings).map_err(Stop::Settings)?), verb)
+        }
+        Some(Verb::Config { place, verb }) => {
+            Command::Config(Box::new(place.connection(surroundings).map_err(Stop::Settings)?), verb)
+        }
+        Some(Verb::Completion { shell }) => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut definition(), "unified-gateway", &mut script);
+            Command::Completion(script)
         }
         Some(Verb::Catalog(CatalogVerb::List { provider, json })) => Command::CatalogList { provider, json },
         Some(Verb::Catalog(CatalogVerb::Validate)) => Command::CatalogValidate,

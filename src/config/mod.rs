@@ -12,6 +12,7 @@ mod problem;
 mod surroundings;
 mod table;
 
+pub mod admin;
 pub mod limits;
 pub mod logging;
 pub mod secrets;
@@ -29,6 +30,12 @@ pub use surroundings::Surroundings;
 pub use table::settings_table;
 
 use problem::Problems;
+
+/// A variable of this process's surroundings that is no setting: what a configuration file refers to.
+#[must_use]
+pub fn variable(name: &str) -> Option<String> {
+    Surroundings::of_process().find(name, &mut Problems::default())
+}
 
 /// All settings, checked.
 #[derive(Debug)]

@@ -30,7 +30,6 @@ const EXPOSED: [&str; 15] = [
 ];
 
 /// Lets pages of these origins in; of all when there is no list.
-#[must_use]
 pub fn layer(origins: Option<Vec<String>>) -> CorsLayer {
     let is_allowed = move |origin: &HeaderValue, request: &Parts| {
         let is_listed = |origins: &Vec<String>| origins.iter().any(|own| own.as_bytes() == origin.as_bytes());
