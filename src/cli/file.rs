@@ -34,7 +34,7 @@ pub(super) async fn run(client: &Client, output: Output, verb: ConfigVerb) -> Do
             Ok(ExitCode::SUCCESS)
         }
         ConfigVerb::Diff(document) => {
-            let answer = apply(client, &document, true, None).await?;
+            let answer = apply(client, &document, &load(&document)?, true, None).await?;
             if output.json {
                 json(&answer)?;
             } else {
@@ -44,7 +44,9 @@ pub(super) async fn run(client: &Client, output: Output, verb: ConfigVerb) -> Do
             Ok(if differs { ExitCode::from(DIFFERS) } else { ExitCode::SUCCESS })
         }
         ConfigVerb::Apply { document, revision, yes } => {
-            let seen = apply(client, &document, true, None).await?;
+            // Once: standard input cannot be read again.
+            let content = load(&document)?;
+            let seen = apply(client, &document, &content, true, None).await?;
             let revision = revision.or_else(|| seen["revision"].as_i64().filter(|_| document.prune));
             if !output.json {
                 say(&render(&seen))?;
@@ -53,7 +55,7 @@ pub(super) async fn run(client: &Client, output: Output, verb: ConfigVerb) -> Do
             if deletes && !yes && !confirm()? {
                 return Err(Failure::new("nothing was changed"));
             }
-            let answer = apply(client, &document, false, revision).await?;
+            let answer = apply(client, &document, &content, false, revision).await?;
             if output.json {
                 json(&answer)?;
             } else {
@@ -72,7 +74,8 @@ pub(super) async fn run(client: &Client, output: Output, verb: ConfigVerb) -> Do
     }
 }
 
-async fn apply(client: &Client, document: &Document, validate_only: bool, revision: Option<i64>) -> Done<Value> {
+/// What a file says, its credentials in place.
+fn load(document: &Document) -> Done<Value> {
     let mut content = fields::load(&document.file)?;
     let Some(kinds) = content.as_object_mut() else {
         return Err(Failure(format!("{} must hold one object", document.file.display())));
@@ -85,24 +88,21 @@ async fn apply(client: &Client, document: &Document, validate_only: bool, revisi
             fields::resolve_credentials(deployment, &format!("deployments[{index}]."))?;
         }
     }
-    let request = json!({
-        "document": bare(&content), "validateOnly": validate_only, "prune": document.prune && !validate_only,
-        "revision": revision, "includeKeys": document.include_keys,
-    });
-    if document.prune && validate_only {
-        // A dry run with pruning needs a revision, too: the one in force.
-        let export = client.call("SystemService/ExportConfig", &json!({})).await?;
-        let request = merged(request, json!({"prune": true, "revision": export["revision"]}));
-        return client.call("SystemService/ApplyConfig", &request).await;
-    }
-    client.call("SystemService/ApplyConfig", &request).await
+    Ok(bare(&content))
 }
 
-fn merged(mut request: Value, more: Value) -> Value {
-    if let (Some(request), Value::Object(more)) = (request.as_object_mut(), more) {
-        request.extend(more);
-    }
-    request
+async fn apply(
+    client: &Client,
+    document: &Document,
+    content: &Value,
+    validate_only: bool,
+    revision: Option<i64>,
+) -> Done<Value> {
+    let request = json!({
+        "document": content, "validateOnly": validate_only, "prune": document.prune,
+        "revision": revision, "includeKeys": document.include_keys,
+    });
+    client.call("SystemService/ApplyConfig", &request).await
 }
 
 /// A document without what is only shown.

@@ -24,11 +24,11 @@ impl Output {
         if self.json {
             return json(value);
         }
+        let mut rows = Vec::new();
+        flatten("", value, &mut rows);
         let mut table = plain();
-        for (name, value) in value.as_object().into_iter().flatten() {
-            table.add_row([name.clone(), cell(value)]);
-        }
-        say(&format!("{table}\n"))
+        table.add_rows(rows);
+        say(&text_of(&table))
     }
 
     /// A list.
@@ -41,7 +41,7 @@ impl Output {
         for item in items {
             table.add_row(columns.iter().map(|(_, field)| item.get(field).map(cell).unwrap_or_default()));
         }
-        say(&format!("{table}\n"))
+        say(&text_of(&table))
     }
 
     /// A sentence, where JSON was not asked for.
@@ -54,6 +54,25 @@ fn plain() -> Table {
     let mut table = Table::new();
     table.load_style(NOTHING);
     table
+}
+
+/// Lines without the blanks that fill up columns on both sides.
+fn text_of(table: &Table) -> String {
+    let trimmed = |line: String| line.strip_prefix(' ').unwrap_or(&line).trim_end().to_owned() + "\n";
+    table.lines().map(trimmed).collect()
+}
+
+/// Fields of objects within objects, with dots between their names.
+fn flatten(place: &str, value: &Value, rows: &mut Vec<[String; 2]>) {
+    match value {
+        Value::Object(fields) if !fields.is_empty() || place.is_empty() => {
+            for (name, value) in fields {
+                let dot = if place.is_empty() { "" } else { "." };
+                flatten(&format!("{place}{dot}{name}"), value, rows);
+            }
+        }
+        value => rows.push([place.to_owned(), cell(value)]),
+    }
 }
 
 fn cell(value: &Value) -> String {
@@ -80,5 +99,31 @@ pub(super) fn say(text: &str) -> Done {
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure(format!("cannot print: {error}"))),
         Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn objects_are_flattened_and_lists_stay_in_their_cell() {
+        let mut rows = Vec::new();
+        flatten(
+            "",
+            &json!({"a": {"b": 1, "c": {"d": "x"}}, "models": ["m", "n"], "metadata": {}, "none": null}),
+            &mut rows,
+        );
+        let rows: Vec<_> = rows.iter().map(|[name, value]| format!("{name}={value}")).collect();
+        assert_eq!(rows, ["a.b=1", "a.c.d=x", "metadata={}", "models=m, n", "none="]);
+    }
+
+    #[test]
+    fn tables_have_no_blanks_at_either_side() {
+        let mut table = plain();
+        table.set_header(["ID", "LABEL"]);
+        table.add_row(["1", "a label"]).add_row(["22", ""]);
+        assert_eq!(text_of(&table), "ID  LABEL\n1   a label\n22\n");
     }
 }

@@ -265,7 +265,7 @@ pub struct Document {
     /// YAML or JSON file in the shape of GET /admin/config; - for standard input. Credentials can be env:NAME
     #[arg(short, long, value_name = "FILE")]
     pub file: PathBuf,
-    /// Delete what the file does not have, of the kinds it has
+    /// Delete what the file does not have, of the kinds of which it has any
     #[arg(long)]
     pub prune: bool,
     /// Apply virtual keys, too

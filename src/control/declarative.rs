@@ -80,7 +80,7 @@ pub struct DeclaredKey {
 pub struct ApplyOptions {
     /// Only say what would change.
     pub validate_only: bool,
-    /// Delete what the document does not have, of the kinds it has.
+    /// Delete what the document does not have, of the kinds of which it has any.
     pub prune: bool,
     /// The configuration must still be at this revision. Required by `prune`, but for a dry run.
     pub revision: Option<Revision>,
