@@ -17,12 +17,6 @@ pub(super) fn read(root: &Members<'_>, names: Names) -> BTreeMap<Parameter, Json
     names.iter().filter_map(|(name, parameter)| Some((*parameter, root.get(name)?.json()))).collect()
 }
 
-/// Names of members that are none of the wire's fields.
-#[must_use]
-pub(super) fn unknown(root: &Members<'_>, known: &[&str]) -> Vec<String> {
-    root.iter().map(|(name, _)| name).filter(|name| !known.contains(name)).map(str::to_owned).collect()
-}
-
 /// Writes the parameters that the wire knows, and names the others.
 pub(super) fn write(
     out: &mut Out<'_>,

@@ -9,6 +9,7 @@
 //! [`Asked::read`], then [`Transport::write_request`] up, and down [`Transport::read_reply`] or [`translate::Translation`].
 
 pub mod anthropic_messages;
+mod breakpoint;
 mod fields;
 pub mod native;
 pub mod node;

@@ -3,7 +3,9 @@
 //! Requests are read strictly (`Outcome`), answers of providers leniently (`Option`): both over the same nodes.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::fmt;
+use std::rc::Rc;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
@@ -16,6 +18,7 @@ use crate::fault::{Fault, Outcome};
 pub struct Node<'a> {
     raw: &'a str,
     path: String,
+    unread: Option<Unread>,
 }
 
 /// The members of an object. `null` counts as absent.
@@ -23,19 +26,95 @@ pub struct Node<'a> {
 pub struct Members<'a> {
     entries: Vec<(Cow<'a, str>, &'a str)>,
     path: String,
+    pending: Option<Rc<Pending>>,
+}
+
+/// Collects the paths of members that nobody looked at while a document was read, so that a field that a reader does not
+/// know cannot be lost without a word. Paths have no indices: `tools.defer_loading`.
+#[derive(Debug, Clone)]
+pub struct Unread {
+    paths: Rc<RefCell<Vec<String>>>,
+    /// Paths that need no word, and all below them: what others have no use for, or what is read elsewhere.
+    known: &'static [&'static str],
+}
+
+/// Most paths that are collected; each once.
+const MOST_UNREAD: usize = 64;
+
+impl Unread {
+    /// A collector that leaves out these paths.
+    #[must_use]
+    pub fn but(known: &'static [&'static str]) -> Self {
+        Self { paths: Rc::default(), known }
+    }
+
+    /// What was collected so far. Members count when their object is dropped.
+    #[must_use]
+    pub fn paths(&self) -> Vec<String> {
+        self.paths.borrow().clone()
+    }
+
+    /// The members of an object that are something to lose, and not looked at yet.
+    fn watch(&self, path: &str, entries: &[(Cow<'_, str>, &str)]) -> Rc<Pending> {
+        let place = without_indices(path);
+        let is_something = |raw: &str| !matches!(raw.trim(), "null" | "false" | "[]" | "{}" | "\"\"");
+        let names = entries.iter().filter(|(_, raw)| is_something(raw)).map(|(name, _)| name.clone().into_owned());
+        Rc::new(Pending { place, names: RefCell::new(names.collect()), unread: self.clone() })
+    }
+}
+
+/// Members of one object that nobody looked at yet.
+#[derive(Debug)]
+struct Pending {
+    place: String,
+    names: RefCell<Vec<String>>,
+    unread: Unread,
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        let mut paths = self.unread.paths.borrow_mut();
+        for name in self.names.get_mut() {
+            let path = if self.place.is_empty() { std::mem::take(name) } else { format!("{}.{name}", self.place) };
+            let is_below =
+                |known: &&str| path.strip_prefix(known).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+            if paths.len() < MOST_UNREAD && !self.unread.known.iter().any(is_below) && !paths.contains(&path) {
+                paths.push(path);
+            }
+        }
+    }
+}
+
+/// `a[0].b[12]` as `a.b`.
+fn without_indices(path: &str) -> String {
+    let mut pieces = path.split('[');
+    let mut plain = pieces.next().unwrap_or_default().to_owned();
+    pieces.for_each(|piece| plain.push_str(piece.split_once(']').map_or(piece, |(_, rest)| rest)));
+    plain
 }
 
 impl<'a> Node<'a> {
     /// The whole document. Its text must be well-formed.
     #[must_use]
     pub fn root(raw: &'a str) -> Self {
-        Self { raw: raw.trim(), path: String::new() }
+        Self { raw: raw.trim(), path: String::new(), unread: None }
+    }
+
+    /// The whole document, whose members are watched.
+    #[must_use]
+    pub fn watched(raw: &'a str, unread: &Unread) -> Self {
+        Self { unread: Some(unread.clone()), ..Self::root(raw) }
     }
 
     /// A value at a path.
     #[must_use]
     pub fn at(raw: &'a str, path: impl Into<String>) -> Self {
-        Self { raw: raw.trim(), path: path.into() }
+        Self { raw: raw.trim(), path: path.into(), unread: None }
+    }
+
+    /// A value inside this document.
+    fn inside(raw: &'a str, path: String, unread: Option<Unread>) -> Self {
+        Self { raw: raw.trim(), path, unread }
     }
 
     /// Where it is: `messages[0].content`.
@@ -110,7 +189,9 @@ impl<'a> Node<'a> {
     /// `BadRequest` that names it.
     pub fn list(&self) -> Outcome<Vec<Node<'a>>> {
         let Items(items) = self.read().ok_or_else(|| self.refuse("must be an array"))?;
-        let node = |(index, raw): (usize, &'a RawValue)| Node::at(raw.get(), format!("{}[{index}]", self.path));
+        let node = |(index, raw): (usize, &'a RawValue)| {
+            Node::inside(raw.get(), format!("{}[{index}]", self.path), self.unread.clone())
+        };
         Ok(items.into_iter().enumerate().map(node).collect())
     }
 
@@ -120,7 +201,16 @@ impl<'a> Node<'a> {
     /// `BadRequest` that names it, or a key that occurs twice.
     pub fn object(&self) -> Outcome<Members<'a>> {
         let Entries(entries) = self.read().ok_or_else(|| self.refuse("must be an object"))?;
-        Ok(Members { entries, path: self.path.clone() })
+        let pending = self.unread.as_ref().map(|unread| unread.watch(&self.path, &entries));
+        Ok(Members { entries, path: self.path.clone(), pending })
+    }
+
+    /// The object it is, carried.
+    ///
+    /// # Errors
+    /// `BadRequest` that names it.
+    pub fn whole_object(&self) -> Outcome<Json> {
+        if self.is_object() { Ok(self.json()) } else { Err(self.refuse("must be an object")) }
     }
 
     /// Any type; `None` for a value of another one.
@@ -134,14 +224,30 @@ impl<'a> Members<'a> {
     /// An object without members.
     #[must_use]
     pub fn none() -> Self {
-        Self { entries: Vec::new(), path: String::new() }
+        Self { entries: Vec::new(), path: String::new(), pending: None }
     }
 
     /// A member that is there and not `null`.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<Node<'a>> {
         let (_, raw) = self.entries.iter().find(|(name, _)| name == key)?;
-        (raw.trim() != "null").then(|| Node::at(raw, self.path_of(key)))
+        if let Some(pending) = &self.pending {
+            pending.names.borrow_mut().retain(|name| name != key);
+        }
+        (raw.trim() != "null").then(|| Node::inside(raw, self.path_of(key), self.unread()))
+    }
+
+    /// The object whose members these are, carried: all of them have been looked at.
+    #[must_use]
+    pub fn carried(&self, object: &Node<'a>) -> Json {
+        if let Some(pending) = &self.pending {
+            pending.names.borrow_mut().clear();
+        }
+        object.json()
+    }
+
+    fn unread(&self) -> Option<Unread> {
+        self.pending.as_ref().map(|pending| pending.unread.clone())
     }
 
     /// Whether there is something else than `null`.
@@ -235,10 +341,10 @@ impl<'a> Members<'a> {
         self.get(key).and_then(|node| node.list().ok()).unwrap_or_default()
     }
 
-    /// All members that are not `null`, in order.
+    /// All members that are not `null`, in order. Names alone are not looking: a watched member stays unread.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Node<'a>)> {
         let present = self.entries.iter().filter(|(_, raw)| raw.trim() != "null");
-        present.map(|(name, raw)| (name.as_ref(), Node::at(raw, self.path_of(name))))
+        present.map(|(name, raw)| (name.as_ref(), Node::inside(raw, self.path_of(name), self.unread())))
     }
 }
 
@@ -310,5 +416,19 @@ mod tests {
         assert_eq!(root.get("a").unwrap().json().as_str(), r#"{"z": 1.0, "b":  [ ]}"#);
         assert_eq!(root.any_count("n"), Some(12));
         assert_eq!(root.any_count("a"), None);
+    }
+
+    #[test]
+    fn what_nobody_looks_at_is_collected_once_and_without_indices() {
+        let unread = Unread::but(&["stream", "list.id"]);
+        let text = r#"{"stream":true,"n":1,"list":[{"id":1,"a":{"b":1,"c":2},"d":false,"e":7},{"e":8,"f":[]}],"whole":{"x":1}}"#;
+        let root = Node::watched(text, &unread).object().unwrap();
+        for item in root.list("list").unwrap() {
+            assert!(item.object().unwrap().any_object("a").any_count("b").is_none_or(|b| b == 1));
+        }
+        assert_eq!(root.get("whole").unwrap().json().as_str(), r#"{"x":1}"#);
+        assert_eq!(unread.paths(), ["list.a.c", "list.e"]);
+        drop(root);
+        assert_eq!(unread.paths(), ["list.a.c", "list.e", "n"]);
     }
 }

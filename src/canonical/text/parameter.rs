@@ -17,6 +17,7 @@ pub enum Parameter {
     User,
     SafetyIdentifier,
     PromptCacheKey,
+    PromptCacheOptions,
     PromptCacheRetention,
     Metadata,
     ServiceTier,
@@ -37,6 +38,7 @@ pub enum Parameter {
     McpServers,
     InferenceGeo,
     Speed,
+    ThinkingBetweenTools,
 }
 
 impl Parameter {
@@ -57,6 +59,7 @@ impl Parameter {
             Self::User => "user",
             Self::SafetyIdentifier => "safety_identifier",
             Self::PromptCacheKey => "prompt_cache_key",
+            Self::PromptCacheOptions => "prompt_cache_options",
             Self::PromptCacheRetention => "prompt_cache_retention",
             Self::Metadata => "metadata",
             Self::ServiceTier => "service_tier",
@@ -77,6 +80,7 @@ impl Parameter {
             Self::McpServers => "mcp_servers",
             Self::InferenceGeo => "inference_geo",
             Self::Speed => "speed",
+            Self::ThinkingBetweenTools => "thinking.between_tools",
         }
     }
 }

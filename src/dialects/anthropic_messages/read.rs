@@ -1,6 +1,6 @@
 //! Bytes to canonical: requests of clients, whole answers of providers.
 
-use super::wire::{self, PARAMETERS, REQUEST_FIELDS};
+use super::wire::{self, PARAMETERS, READ_ELSEWHERE};
 use crate::canonical::text::{
     Format, Media, Parameter, Part, Reasoning, Reply, Request, Role, Source, State, Thinking, Tool, ToolCall,
     ToolChoice, ToolResult, Turn,
@@ -8,7 +8,7 @@ use crate::canonical::text::{
 use crate::canonical::{Json, TokenUsage, Wire};
 use crate::dialects::fields;
 use crate::dialects::native::ReplyError;
-use crate::dialects::node::{Members, Node};
+use crate::dialects::node::{Members, Node, Unread};
 use crate::dialects::openai_chat::fault::read_error_value;
 use crate::dialects::openai_chat::read::read_effort;
 use crate::dialects::state;
@@ -19,7 +19,12 @@ use crate::fault::Outcome;
 /// # Errors
 /// `BadRequest` that names the field.
 pub fn read_request(body: &str) -> Outcome<Request> {
-    let root = Node::root(body).object()?;
+    let unread = Unread::but(READ_ELSEWHERE);
+    let request = read_fields(&Node::watched(body, &unread).object()?)?;
+    Ok(Request { unknown: unread.paths(), ..request })
+}
+
+fn read_fields(root: &Members<'_>) -> Outcome<Request> {
     let mut turns = Vec::new();
     if let Some(system) = root.get("system") {
         turns.push(Turn::new(Role::System, read_content(&system)?));
@@ -37,7 +42,7 @@ pub fn read_request(body: &str) -> Outcome<Request> {
         Some(format) => Some(format),
         None => root.get("output_format"),
     };
-    let mut parameters = fields::read(&root, PARAMETERS);
+    let mut parameters = fields::read(root, PARAMETERS);
     if let Some(metadata) = root.object("metadata")?
         && let Some(user) = metadata.get("user_id")
     {
@@ -46,6 +51,9 @@ pub fn read_request(body: &str) -> Outcome<Request> {
     if let Some(tier) = root.text("service_tier")? {
         let tier = if tier == "standard_only" { "default" } else { "auto" };
         parameters.insert(Parameter::ServiceTier, Json::text(tier));
+    }
+    if root.any_object("thinking").any_text("type").as_deref() == Some("between_tools") {
+        parameters.insert(Parameter::ThinkingBetweenTools, Json::of(&true));
     }
     let one_at_a_time = choice.as_ref().and_then(|choice| choice.object().ok());
     let one_at_a_time = one_at_a_time.and_then(|choice| choice.get("disable_parallel_tool_use")?.read::<bool>());
@@ -57,9 +65,9 @@ pub fn read_request(body: &str) -> Outcome<Request> {
         max_output_tokens: root.whole("max_tokens")?,
         stop: root.list("stop_sequences")?.iter().map(Node::text).collect::<Outcome<_>>()?,
         format: format.map(|format| read_format(&format)).transpose()?,
-        thinking: read_thinking(&root, &config)?,
+        thinking: read_thinking(root, &config)?,
         parameters,
-        unknown: fields::unknown(&root, REQUEST_FIELDS),
+        unknown: Vec::new(),
         is_stream: root.boolean("stream")?.unwrap_or_default(),
     })
 }
@@ -99,17 +107,21 @@ fn read_block(block: &Node<'_>) -> Outcome<Part> {
             annotations: fields.any_list("citations").iter().filter_map(wire::read_citation).collect(),
             cache,
         },
-        "image" => Part::Image { source: read_source(&fields.need("source")?)?, detail: None, cache },
+        "image" => {
+            let source = fields.need("source")?;
+            let source = read_source(&source)?.ok_or_else(|| source.refuse("must not be of type content"))?;
+            Part::Image { source, detail: None, cache }
+        }
         "document" => {
             let mut extra = Vec::new();
             for name in ["context", "citations"] {
                 extra.extend(fields.get(name).map(|node| (name, node.json())));
             }
-            let source = fields.need("source")?;
-            match source.object()?.any_text("type").as_deref() {
+            let name = fields.text("title")?;
+            match read_source(&fields.need("source")?)? {
+                Some(source) => Part::File(Media { source, name, cache, extra }),
                 // Blocks inside a document have no other home.
-                Some("content") => Part::Native { wire: Wire::Messages, kind, json: block.json() },
-                _ => Part::File(Media { source: read_source(&source)?, name: fields.text("title")?, cache, extra }),
+                None => Part::Native { wire: Wire::Messages, kind, json: fields.carried(block) },
             }
         }
         "tool_use" => {
@@ -146,39 +158,41 @@ fn read_block(block: &Node<'_>) -> Outcome<Part> {
             let state = State { is_redacted: true, ..state::read(&data, Wire::Messages) };
             Part::Reasoning(Reasoning { state: Some(state), ..Reasoning::default() })
         }
-        _ => Part::Native { wire: Wire::Messages, kind, json: block.json() },
+        _ => Part::Native { wire: Wire::Messages, kind, json: fields.carried(block) },
     })
 }
 
-fn read_source(source: &Node<'_>) -> Outcome<Source> {
+/// `None` for content that is blocks.
+fn read_source(source: &Node<'_>) -> Outcome<Option<Source>> {
     let fields = source.object()?;
     let kind = fields.need("type")?;
-    Ok(match kind.text()?.as_str() {
+    Ok(Some(match kind.text()?.as_str() {
         "base64" => Source::Data { media_type: fields.need("media_type")?.text()?, data: fields.need("data")?.text()? },
         "url" => Source::Url(fields.need("url")?.text()?),
         "file" => Source::Id(fields.need("file_id")?.text()?),
-        "text" => Source::Text(fields.need("data")?.text()?),
+        "text" => {
+            fields.text("media_type")?;
+            Source::Text(fields.need("data")?.text()?)
+        }
+        "content" => {
+            fields.need("content")?;
+            return Ok(None);
+        }
         _ => return Err(kind.refuse("must be base64, url, file, text or content")),
-    })
+    }))
 }
 
 fn read_tool(tool: &Node<'_>) -> Outcome<Tool> {
     let fields = tool.object()?;
     match fields.text("type")?.as_deref() {
-        None | Some("custom") => {
-            let schema = fields.get("input_schema");
-            if let Some(schema) = &schema {
-                schema.object()?;
-            }
-            Ok(Tool::Function {
-                name: fields.need("name")?.text()?,
-                description: fields.text("description")?,
-                parameters: schema.map(|schema| schema.json()),
-                strict: fields.boolean("strict")?,
-                cache: fields.get("cache_control").map(|node| node.json()),
-            })
-        }
-        Some(kind) => Ok(Tool::Native { wire: Wire::Messages, kind: kind.to_owned(), json: tool.json() }),
+        None | Some("custom") => Ok(Tool::Function {
+            name: fields.need("name")?.text()?,
+            description: fields.text("description")?,
+            parameters: fields.get("input_schema").map(|schema| schema.whole_object()).transpose()?,
+            strict: fields.boolean("strict")?,
+            cache: fields.get("cache_control").map(|node| node.json()),
+        }),
+        Some(kind) => Ok(Tool::Native { wire: Wire::Messages, kind: kind.to_owned(), json: fields.carried(tool) }),
     }
 }
 
@@ -221,7 +235,9 @@ fn read_thinking(root: &Members<'_>, config: &Members<'_>) -> Outcome<Thinking> 
         "enabled" => thinking.budget = Some(stated.need("budget_tokens")?.whole()?),
         "adaptive" => thinking.is_adaptive = true,
         "disabled" => thinking.effort = Some(crate::canonical::text::Effort::None),
-        _ => return Err(kind.refuse("must be enabled, adaptive or disabled")),
+        // No other wire thinks between calls of tools only: `parameters` has it, to be named.
+        "between_tools" => {}
+        _ => return Err(kind.refuse("must be enabled, adaptive, between_tools or disabled")),
     }
     Ok(thinking)
 }

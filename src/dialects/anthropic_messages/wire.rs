@@ -32,6 +32,19 @@ pub const REQUEST_FIELDS: &[&str] = &[
     "top_p",
 ];
 
+/// What reading a request into the canonical form may pass over: the gateway reads it itself, or it describes an earlier
+/// answer and means nothing to whom it is sent.
+pub(super) const READ_ELSEWHERE: &[&str] = &[
+    "model",
+    "stream",
+    "tool_choice.disable_parallel_tool_use",
+    "thinking.budget_tokens",
+    "thinking.display",
+    "system.citations",
+    "messages.content.citations",
+    "messages.content.content.citations",
+];
+
 /// Fields that are carried by name.
 pub const PARAMETERS: Names = &[
     ("temperature", Parameter::Temperature),

@@ -10,8 +10,9 @@ use crate::canonical::text::{
     ToolChoice, ToolResult,
 };
 use crate::canonical::{Json, Wire};
+use crate::dialects::node::Node;
 use crate::dialects::out::{self, Out};
-use crate::dialects::{Addressee, Frame, Written, dropped, fields, state};
+use crate::dialects::{Addressee, Frame, Written, breakpoint, dropped, fields, state};
 use crate::fault::{Fault, Kind, Outcome};
 
 /// What `max_tokens`, which this wire requires, is when the client stated none and the model's limit is unknown.
@@ -53,7 +54,7 @@ pub fn write_request(request: &Request, to: &Addressee<'_>) -> Outcome<Written> 
             out.texts("stop_sequences", &said);
         }
         plan.write(out);
-        write_config(out, request, plan.effort);
+        write_config(out, request, plan.effort, &mut lost);
         write_parameters(out, request, plan.is_on(), &mut lost);
         if request.is_stream {
             out.boolean("stream", true);
@@ -161,7 +162,10 @@ fn shows_its_thoughts(request: &Request) -> bool {
 
 fn write_system(out: &mut Out<'_>, request: &Request, lost: &mut Lost) {
     let turns = request.turns.iter().filter(|turn| matches!(turn.role, Role::System | Role::Developer));
-    let parts: Vec<&Part> = turns.flat_map(|turn| &turn.parts).filter(|part| !is_empty_text(part)).collect();
+    let turns = turns.inspect(|turn| lost.extend(turn.name.iter().map(|_| dropped("messages.name"))));
+    let turns: Vec<_> = turns.collect();
+    let parts: Vec<&Part> =
+        turns.into_iter().flat_map(|turn| &turn.parts).filter(|part| !is_empty_text(part)).collect();
     let wants_json = request.format == Some(Format::JsonObject);
     if parts.is_empty() && !wants_json {
         return;
@@ -241,7 +245,8 @@ fn write_block(list: &mut Out<'_>, part: &Part, lost: &mut Lost) {
     match part {
         Part::Text { text, cache, .. } => {
             list.item(|block| {
-                block.text("type", "text").text("text", text).json_if("cache_control", cache.as_ref());
+                block.text("type", "text").text("text", text);
+                breakpoint::write_ephemeral(block, cache.as_ref());
             });
         }
         Part::Refusal(text) => {
@@ -249,11 +254,14 @@ fn write_block(list: &mut Out<'_>, part: &Part, lost: &mut Lost) {
                 block.text("type", "text").text("text", text);
             });
         }
-        Part::Image { source, cache, .. } => {
+        Part::Image { source, cache, detail } => {
+            if detail.as_deref().is_some_and(|detail| detail != "auto") {
+                lost.push(dropped("detail"));
+            }
             list.item(|block| {
                 block.text("type", "image");
                 write_source(block, source);
-                block.json_if("cache_control", cache.as_ref());
+                breakpoint::write_ephemeral(block, cache.as_ref());
             });
         }
         Part::File(media) => write_document(list, media),
@@ -262,7 +270,7 @@ fn write_block(list: &mut Out<'_>, part: &Part, lost: &mut Lost) {
             list.item(|block| {
                 block.text("type", "tool_use").text("id", &wire::tool_id(&call.id)).text("name", &call.name);
                 block.raw("input", &wire::input_of(&call.arguments, call.is_custom));
-                block.json_if("cache_control", call.cache.as_ref());
+                breakpoint::write_ephemeral(block, call.cache.as_ref());
             });
         }
         Part::ToolResult(result) => write_result(list, result, lost),
@@ -315,7 +323,7 @@ fn write_document(list: &mut Out<'_>, media: &Media) {
         for (name, json) in &media.extra {
             block.raw(name, json.as_str());
         }
-        block.json_if("cache_control", media.cache.as_ref());
+        breakpoint::write_ephemeral(block, media.cache.as_ref());
     });
 }
 
@@ -344,29 +352,41 @@ fn write_result(list: &mut Out<'_>, result: &ToolResult, lost: &mut Lost) {
         if let Some(is_error) = result.is_error {
             block.boolean("is_error", is_error);
         }
-        block.json_if("cache_control", result.cache.as_ref());
+        breakpoint::write_ephemeral(block, result.cache.as_ref());
     });
 }
 
 fn write_tools(out: &mut Out<'_>, request: &Request, lost: &mut Lost) {
-    let mut written: Vec<String> = Vec::new();
+    let mut written: Vec<(Option<&str>, String)> = Vec::new();
     for tool in &request.tools {
-        match tool {
-            Tool::Function { name, description, parameters, strict, cache } => written.push(out::object(|tool| {
+        let text = match tool {
+            Tool::Function { name, description, parameters, strict, cache } => out::object(|tool| {
                 tool.text("name", name).text_if("description", description.as_deref());
                 tool.raw("input_schema", parameters.as_ref().map_or(r#"{"type":"object"}"#, Json::as_str));
                 if *strict == Some(true) {
                     tool.boolean("strict", true);
                 }
-                tool.json_if("cache_control", cache.as_ref());
-            })),
-            Tool::Custom { name, description, .. } => written.push(out::object(|tool| {
-                tool.text("name", name).text_if("description", description.as_deref());
-                tool.raw("input_schema", FREE_TEXT);
-            })),
-            Tool::Native { wire: Wire::Messages, json, .. } => written.push(json.as_str().to_owned()),
-            Tool::Native { kind, .. } => lost.push(Cow::Owned(format!("tools.{kind}"))),
-        }
+                breakpoint::write_ephemeral(tool, cache.as_ref());
+            }),
+            Tool::Custom { name, description, format } => {
+                if format.as_ref().is_some_and(|format| !is_any_text(format)) {
+                    lost.push(dropped("tools.format"));
+                }
+                out::object(|tool| {
+                    tool.text("name", name).text_if("description", description.as_deref());
+                    tool.raw("input_schema", FREE_TEXT);
+                })
+            }
+            Tool::Native { wire: Wire::Messages, json, .. } => json.as_str().to_owned(),
+            Tool::Native { kind, .. } => {
+                lost.push(Cow::Owned(format!("tools.{kind}")));
+                continue;
+            }
+        };
+        written.push((tool.name(), text));
+    }
+    if matches!(&request.tool_choice, Some(ToolChoice::Native { .. })) {
+        lost.push(dropped("tool_choice"));
     }
     if written.is_empty() {
         return;
@@ -376,10 +396,9 @@ fn write_tools(out: &mut Out<'_>, request: &Request, lost: &mut Lost) {
         _ => None,
     };
     out.list("tools", |list| {
-        for (tool, text) in request.tools.iter().zip(&written) {
+        for (name, text) in &written {
             // A subset of the tools is those tools alone.
-            let is_allowed =
-                chosen.is_none_or(|names| tool.name().is_none_or(|name| names.iter().any(|own| own == name)));
+            let is_allowed = chosen.is_none_or(|names| name.is_none_or(|name| names.iter().any(|own| own == name)));
             if is_allowed {
                 list.item_raw(text);
             }
@@ -402,9 +421,17 @@ fn write_tools(out: &mut Out<'_>, request: &Request, lost: &mut Lost) {
     });
 }
 
-fn write_config(out: &mut Out<'_>, request: &Request, effort: Option<Effort>) {
+/// Whether the format of a custom tool allows any text.
+fn is_any_text(format: &Json) -> bool {
+    Node::root(format.as_str()).object().is_ok_and(|fields| fields.any_text("type").as_deref() == Some("text"))
+}
+
+fn write_config(out: &mut Out<'_>, request: &Request, effort: Option<Effort>, lost: &mut Lost) {
     let schema = match &request.format {
-        Some(Format::Schema { schema, .. }) => Some(schema),
+        Some(Format::Schema { schema, description, .. }) => {
+            lost.extend(description.iter().map(|_| dropped("response_format.description")));
+            Some(schema)
+        }
         _ => None,
     };
     if schema.is_none() && effort.is_none() {

@@ -2,17 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use super::wire::{self, PARAMETERS, REQUEST_FIELDS};
+use super::wire::{self, PARAMETERS, READ_ELSEWHERE};
 use crate::canonical::text::{
     Effort, Finish, Format, Media, Part, Reasoning, Reply, Request, Role, Source, State, Thinking, Tool, ToolCall,
     ToolChoice, ToolResult, Turn,
 };
 use crate::canonical::{Json, Wire};
-use crate::dialects::fields;
 use crate::dialects::native::{ReplyError, StreamError};
-use crate::dialects::node::{Members, Node};
+use crate::dialects::node::{Members, Node, Unread};
 use crate::dialects::openai_chat::fault::read_error_value;
 use crate::dialects::state;
+use crate::dialects::{breakpoint, fields};
 use crate::fault::Outcome;
 
 /// Reads a request into the canonical form.
@@ -20,7 +20,12 @@ use crate::fault::Outcome;
 /// # Errors
 /// `BadRequest` that names the field.
 pub fn read_request(body: &str) -> Outcome<Request> {
-    let root = Node::root(body).object()?;
+    let unread = Unread::but(READ_ELSEWHERE);
+    let request = read_fields(&Node::watched(body, &unread).object()?)?;
+    Ok(Request { unknown: unread.paths(), ..request })
+}
+
+fn read_fields(root: &Members<'_>) -> Outcome<Request> {
     let mut turns = Vec::new();
     for message in root.need("messages")?.list()? {
         turns.extend(read_message(&message)?);
@@ -47,11 +52,11 @@ pub fn read_request(body: &str) -> Outcome<Request> {
         tool_choice: choice,
         parallel_tool_calls: root.boolean("parallel_tool_calls")?,
         max_output_tokens,
-        stop: read_stop(&root)?,
+        stop: read_stop(root)?,
         format: root.get("response_format").map(|format| read_format(&format)).transpose()?,
-        thinking: read_thinking(&root)?,
-        parameters: fields::read(&root, PARAMETERS),
-        unknown: fields::unknown(&root, REQUEST_FIELDS),
+        thinking: read_thinking(root)?,
+        parameters: fields::read(root, PARAMETERS),
+        unknown: Vec::new(),
         is_stream: root.boolean("stream")?.unwrap_or_default(),
     })
 }
@@ -124,7 +129,8 @@ fn read_content(content: &Node<'_>) -> Outcome<Vec<Part>> {
 fn read_part(part: &Node<'_>) -> Outcome<Part> {
     let fields = part.object()?;
     let kind = fields.need("type")?;
-    let cache = fields.get("cache_control").map(|node| node.json());
+    // Sound has no place for it.
+    let cache = if fields.has("input_audio") { None } else { breakpoint::read(&fields) };
     Ok(match kind.text()?.as_str() {
         "text" => Part::Text { text: fields.need("text")?.text()?, annotations: Vec::new(), cache },
         "refusal" => Part::Refusal(fields.need("refusal")?.text()?),
@@ -211,19 +217,15 @@ fn read_tool(tool: &Node<'_>) -> Outcome<Tool> {
                 format: custom.get("format").map(|node| node.json()),
             })
         }
-        kind => Ok(Tool::Native { wire: Wire::Chat, kind: kind.to_owned(), json: tool.json() }),
+        kind => Ok(Tool::Native { wire: Wire::Chat, kind: kind.to_owned(), json: fields.carried(tool) }),
     }
 }
 
 fn read_function(function: &Members<'_>) -> Outcome<Tool> {
-    let parameters = function.get("parameters");
-    if let Some(parameters) = &parameters {
-        parameters.object()?;
-    }
     Ok(Tool::Function {
         name: function.need("name")?.text()?,
         description: function.text("description")?,
-        parameters: parameters.map(|node| node.json()),
+        parameters: function.get("parameters").map(|node| node.whole_object()).transpose()?,
         strict: function.boolean("strict")?,
         cache: None,
     })
@@ -257,7 +259,7 @@ fn read_tool_choice(choice: &Node<'_>) -> Outcome<ToolChoice> {
             Ok(ToolChoice::Allowed { is_required, names })
         }
         Some("function") | None => Ok(ToolChoice::Named(fields.need("function")?.object()?.need("name")?.text()?)),
-        Some(_) => Ok(ToolChoice::Native { wire: Wire::Chat, json: choice.json() }),
+        Some(_) => Ok(ToolChoice::Native { wire: Wire::Chat, json: fields.carried(choice) }),
     }
 }
 

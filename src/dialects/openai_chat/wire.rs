@@ -25,11 +25,13 @@ pub const REQUEST_FIELDS: &[&str] = &[
     "metadata",
     "modalities",
     "model",
+    "moderation",
     "n",
     "parallel_tool_calls",
     "prediction",
     "presence_penalty",
     "prompt_cache_key",
+    "prompt_cache_options",
     "prompt_cache_retention",
     "reasoning_effort",
     "response_format",
@@ -51,6 +53,17 @@ pub const REQUEST_FIELDS: &[&str] = &[
     "web_search_options",
 ];
 
+/// What reading a request into the canonical form may pass over: the gateway reads it itself, or it describes an earlier
+/// answer and means nothing to whom it is sent.
+pub(super) const READ_ELSEWHERE: &[&str] = &[
+    "model",
+    "stream",
+    "stream_options",
+    "messages.annotations",
+    "messages.tool_calls.type",
+    "messages.tool_calls.index",
+];
+
 /// Fields that are carried by name.
 pub const PARAMETERS: Names = &[
     ("temperature", Parameter::Temperature),
@@ -66,8 +79,10 @@ pub const PARAMETERS: Names = &[
     ("user", Parameter::User),
     ("safety_identifier", Parameter::SafetyIdentifier),
     ("prompt_cache_key", Parameter::PromptCacheKey),
+    ("prompt_cache_options", Parameter::PromptCacheOptions),
     ("prompt_cache_retention", Parameter::PromptCacheRetention),
     ("metadata", Parameter::Metadata),
+    ("moderation", Parameter::Moderation),
     ("service_tier", Parameter::ServiceTier),
     ("verbosity", Parameter::Verbosity),
     ("modalities", Parameter::Modalities),

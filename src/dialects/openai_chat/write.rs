@@ -10,7 +10,7 @@ use crate::canonical::text::{
     Format, Parameter, Part, Reply, Request, Role, Source, Tool, ToolCall, ToolChoice, ToolResult, Turn,
 };
 use crate::dialects::out::{self, Out};
-use crate::dialects::{Addressee, Frame, Written, dropped, fields, state};
+use crate::dialects::{Addressee, Frame, Written, breakpoint, dropped, fields, state};
 use crate::fault::Outcome;
 
 /// Writes a request for a provider.
@@ -39,6 +39,9 @@ pub fn write_request(request: &Request, to: &Addressee<'_>) -> Outcome<Written> 
             } else {
                 lost.push(dropped("reasoning_effort"));
             }
+        }
+        if let Some("omitted") = request.thinking.display.as_deref() {
+            lost.push(dropped("thinking.display"));
         }
         let known = |(_, parameter): &&(&str, Parameter)| *parameter != Parameter::TopK || to.takes_top_k;
         let known: Vec<_> = PARAMETERS.iter().filter(known).copied().collect();
@@ -91,7 +94,7 @@ fn write_user(list: &mut Out<'_>, turn: &Turn, lost: &mut Vec<Cow<'static, str>>
 /// Writes the text of a result; answers what a tool message cannot hold, which the user's next message then does.
 fn write_result(list: &mut Out<'_>, result: &ToolResult, lost: &mut Vec<Cow<'static, str>>) -> Vec<Part> {
     let texts: Vec<&Part> = result.parts.iter().filter(|part| matches!(part, Part::Text { .. })).collect();
-    note_cache(result.cache.as_ref(), lost);
+    breakpoint::note(result.cache.as_ref(), lost);
     if result.is_error == Some(true) {
         lost.push(dropped("is_error"));
     }
@@ -99,8 +102,8 @@ fn write_result(list: &mut Out<'_>, result: &ToolResult, lost: &mut Vec<Cow<'sta
         message.text("role", "tool").text("tool_call_id", &result.call_id);
         match texts.as_slice() {
             [] => message.text("content", if result.is_error == Some(true) { "error" } else { "" }),
-            [Part::Text { text, cache, .. }] => {
-                note_cache(cache.as_ref(), lost);
+            [Part::Text { text, cache, .. }] if !breakpoint::is_explicit(cache.as_ref()) => {
+                breakpoint::note(cache.as_ref(), lost);
                 message.text("content", text)
             }
             many => message.list("content", |content| {
@@ -141,7 +144,7 @@ fn write_assistant(list: &mut Out<'_>, turn: &Turn, to: &Addressee<'_>, lost: &m
         if !calls.is_empty() {
             message.list("tool_calls", |list| {
                 for call in calls {
-                    note_cache(call.cache.as_ref(), lost);
+                    breakpoint::note(call.cache.as_ref(), lost);
                     list.item(|item| write_call(item, call, &call.id));
                 }
             });
@@ -165,8 +168,10 @@ fn write_call(item: &mut Out<'_>, call: &ToolCall, id: &str) {
 }
 
 fn write_content(message: &mut Out<'_>, parts: &[Part], lost: &mut Vec<Cow<'static, str>>) {
-    if let [Part::Text { text, cache, .. }] = parts {
-        note_cache(cache.as_ref(), lost);
+    if let [Part::Text { text, cache, .. }] = parts
+        && !breakpoint::is_explicit(cache.as_ref())
+    {
+        breakpoint::note(cache.as_ref(), lost);
         message.text("content", text);
         return;
     }
@@ -180,9 +185,9 @@ fn write_content(message: &mut Out<'_>, parts: &[Part], lost: &mut Vec<Cow<'stat
 fn write_part(list: &mut Out<'_>, part: &Part, lost: &mut Vec<Cow<'static, str>>) {
     match part {
         Part::Text { text, cache, .. } => {
-            note_cache(cache.as_ref(), lost);
             list.item(|item| {
                 item.text("type", "text").text("text", text);
+                breakpoint::write_explicit(item, cache.as_ref(), lost);
             });
         }
         Part::Refusal(text) => {
@@ -190,19 +195,17 @@ fn write_part(list: &mut Out<'_>, part: &Part, lost: &mut Vec<Cow<'static, str>>
                 item.text("type", "refusal").text("refusal", text);
             });
         }
-        Part::Image { source, detail, cache } => {
-            note_cache(cache.as_ref(), lost);
-            match source.to_url() {
-                Some(url) => {
-                    list.item(|item| {
-                        item.text("type", "image_url").object("image_url", |image| {
-                            image.text("url", &url).text_if("detail", detail.as_deref());
-                        });
+        Part::Image { source, detail, cache } => match source.to_url() {
+            Some(url) => {
+                list.item(|item| {
+                    item.text("type", "image_url").object("image_url", |image| {
+                        image.text("url", &url).text_if("detail", detail.as_deref());
                     });
-                }
-                None => lost.push(dropped("image.file_id")),
+                    breakpoint::write_explicit(item, cache.as_ref(), lost);
+                });
             }
-        }
+            None => lost.push(dropped("image.file_id")),
+        },
         Part::Audio { data, format } => {
             list.item(|item| {
                 item.text("type", "input_audio").object("input_audio", |audio| {
@@ -211,12 +214,13 @@ fn write_part(list: &mut Out<'_>, part: &Part, lost: &mut Vec<Cow<'static, str>>
             });
         }
         Part::File(media) => {
-            note_cache(media.cache.as_ref(), lost);
+            lost.extend(media.extra.iter().map(|(name, _)| Cow::Owned(format!("document.{name}"))));
             match &media.source {
                 Source::Text(text) => {
                     list.item(|item| {
                         let titled = media.name.as_ref().map(|name| format!("{name}\n\n{text}"));
                         item.text("type", "text").text("text", titled.as_deref().unwrap_or(text));
+                        breakpoint::write_explicit(item, media.cache.as_ref(), lost);
                     });
                 }
                 // Chat Completions takes no URLs of files; hosts that do, take them here.
@@ -229,6 +233,7 @@ fn write_part(list: &mut Out<'_>, part: &Part, lost: &mut Vec<Cow<'static, str>>
                             };
                             file.text_if("filename", media.name.as_deref().or(Some("document.pdf")));
                         });
+                        breakpoint::write_explicit(item, media.cache.as_ref(), lost);
                     });
                 }
             }
@@ -237,13 +242,10 @@ fn write_part(list: &mut Out<'_>, part: &Part, lost: &mut Vec<Cow<'static, str>>
             list.item_raw(json.as_str());
         }
         Part::Native { kind, .. } => lost.push(Cow::Owned(kind.clone())),
-        Part::Reasoning(_) | Part::ToolCall(_) | Part::ToolResult(_) => {}
-    }
-}
-
-fn note_cache(cache: Option<&crate::canonical::Json>, lost: &mut Vec<Cow<'static, str>>) {
-    if cache.is_some() && !lost.iter().any(|name| name == "cache_control") {
-        lost.push(dropped("cache_control"));
+        // In a turn of a role that has none.
+        Part::Reasoning(_) => lost.push(dropped("reasoning")),
+        Part::ToolCall(_) => lost.push(dropped("tool_calls")),
+        Part::ToolResult(_) => lost.push(dropped("tool_result")),
     }
 }
 
@@ -262,7 +264,7 @@ fn write_tools(out: &mut Out<'_>, request: &Request, lost: &mut Vec<Cow<'static,
         for tool in &tools {
             match tool {
                 Tool::Function { name, description, parameters, strict, cache } => {
-                    note_cache(cache.as_ref(), lost);
+                    breakpoint::note(cache.as_ref(), lost);
                     list.item(|item| {
                         item.text("type", "function").object("function", |function| {
                             function.text("name", name).text_if("description", description.as_deref());

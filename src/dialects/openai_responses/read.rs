@@ -1,17 +1,17 @@
 //! Bytes to canonical: requests of clients, whole answers of providers.
 
-use super::wire::{self, ENCRYPTED_REASONING, LOGPROBS, PARAMETERS, REQUEST_FIELDS};
+use super::wire::{self, ENCRYPTED_REASONING, LOGPROBS, PARAMETERS, READ_ELSEWHERE};
 use crate::canonical::text::{
     Format, Media, Parameter, Part, Reasoning, Reply, Request, Role, Source, State, Thinking, Tool, ToolCall,
     ToolChoice, ToolResult, Turn,
 };
 use crate::canonical::{Json, Wire};
-use crate::dialects::fields;
 use crate::dialects::native::ReplyError;
-use crate::dialects::node::{Members, Node};
+use crate::dialects::node::{Members, Node, Unread};
 use crate::dialects::openai_chat::fault::read_error_value;
 use crate::dialects::openai_chat::read::{file_data, read_effort};
 use crate::dialects::state;
+use crate::dialects::{breakpoint, fields};
 use crate::fault::{Fault, Outcome};
 
 /// Reads a request into the canonical form.
@@ -19,7 +19,12 @@ use crate::fault::{Fault, Outcome};
 /// # Errors
 /// `BadRequest` that names the field.
 pub fn read_request(body: &str) -> Outcome<Request> {
-    let root = Node::root(body).object()?;
+    let unread = Unread::but(READ_ELSEWHERE);
+    let request = read_fields(&Node::watched(body, &unread).object()?)?;
+    Ok(Request { unknown: unread.paths(), ..request })
+}
+
+fn read_fields(root: &Members<'_>) -> Outcome<Request> {
     let mut turns = Vec::new();
     if let Some(instructions) = root.get("instructions") {
         turns.push(Turn::new(Role::System, vec![Part::text(instructions.text()?)]));
@@ -32,7 +37,7 @@ pub fn read_request(body: &str) -> Outcome<Request> {
         tools.push(read_tool(&tool)?);
     }
     let text = root.object("text")?.unwrap_or_else(Members::none);
-    let mut parameters = fields::read(&root, PARAMETERS);
+    let mut parameters = fields::read(root, PARAMETERS);
     parameters.extend(text.get("verbosity").map(|verbosity| (Parameter::Verbosity, verbosity.json())));
     let include = root.list("include")?.iter().map(Node::text).collect::<Outcome<Vec<_>>>()?;
     if include.iter().any(|name| name == LOGPROBS) {
@@ -63,7 +68,7 @@ pub fn read_request(body: &str) -> Outcome<Request> {
         format: text.get("format").map(|format| read_format(&format)).transpose()?,
         thinking,
         parameters,
-        unknown: fields::unknown(&root, REQUEST_FIELDS),
+        unknown: Vec::new(),
         is_stream: root.boolean("stream")?.unwrap_or_default(),
     })
 }
@@ -125,7 +130,7 @@ fn read_item(item: &Node<'_>) -> Outcome<(Role, Vec<Part>)> {
             let id = fields.need("id")?;
             return Err(id.refuse("names an item that is not known here; send the item itself"));
         }
-        _ => (Role::Assistant, vec![Part::Native { wire: Wire::Responses, kind, json: item.json() }]),
+        _ => (Role::Assistant, vec![Part::Native { wire: Wire::Responses, kind, json: fields.carried(item) }]),
     })
 }
 
@@ -161,7 +166,7 @@ fn read_part(part: &Node<'_>) -> Outcome<Part> {
         "input_text" | "output_text" | "text" | "summary_text" => Part::Text {
             text: fields.need("text")?.text()?,
             annotations: fields.any_list("annotations").iter().map(Node::json).collect(),
-            cache: None,
+            cache: breakpoint::read(&fields),
         },
         "refusal" => Part::Refusal(fields.need("refusal")?.text()?),
         "input_image" => {
@@ -170,7 +175,7 @@ fn read_part(part: &Node<'_>) -> Outcome<Part> {
                 (None, Some(id)) => Source::Id(id),
                 (None, None) => return Err(part.refuse("needs image_url or file_id")),
             };
-            Part::Image { source, detail: fields.text("detail")?, cache: None }
+            Part::Image { source, detail: fields.text("detail")?, cache: breakpoint::read(&fields) }
         }
         "input_file" => {
             let source = match (fields.text("file_id")?, fields.text("file_url")?, fields.text("file_data")?) {
@@ -179,7 +184,8 @@ fn read_part(part: &Node<'_>) -> Outcome<Part> {
                 (None, None, Some(data)) => file_data(&data),
                 (None, None, None) => return Err(part.refuse("needs file_id, file_url or file_data")),
             };
-            Part::File(Media { source, name: fields.text("filename")?, cache: None, extra: Vec::new() })
+            let cache = breakpoint::read(&fields);
+            Part::File(Media { source, name: fields.text("filename")?, cache, extra: Vec::new() })
         }
         "input_audio" => {
             let audio = fields.object("input_audio")?.unwrap_or_else(|| fields.clone());
@@ -212,25 +218,19 @@ fn read_tool(tool: &Node<'_>) -> Outcome<Tool> {
     let fields = tool.object()?;
     let kind = fields.need("type")?.text()?;
     Ok(match kind.as_str() {
-        "function" => {
-            let parameters = fields.get("parameters");
-            if let Some(parameters) = &parameters {
-                parameters.object()?;
-            }
-            Tool::Function {
-                name: fields.need("name")?.text()?,
-                description: fields.text("description")?,
-                parameters: parameters.map(|node| node.json()),
-                strict: fields.boolean("strict")?,
-                cache: None,
-            }
-        }
+        "function" => Tool::Function {
+            name: fields.need("name")?.text()?,
+            description: fields.text("description")?,
+            parameters: fields.get("parameters").map(|node| node.whole_object()).transpose()?,
+            strict: fields.boolean("strict")?,
+            cache: None,
+        },
         "custom" => Tool::Custom {
             name: fields.need("name")?.text()?,
             description: fields.text("description")?,
             format: fields.get("format").map(|node| node.json()),
         },
-        _ => Tool::Native { wire: Wire::Responses, kind, json: tool.json() },
+        _ => Tool::Native { wire: Wire::Responses, kind, json: fields.carried(tool) },
     })
 }
 
@@ -252,7 +252,7 @@ fn read_choice(choice: &Node<'_>) -> Outcome<ToolChoice> {
             let is_required = fields.any_text("mode").as_deref() == Some("required");
             ToolChoice::Allowed { is_required, names: names.into_iter().flatten().collect() }
         }
-        _ => ToolChoice::Native { wire: Wire::Responses, json: choice.json() },
+        _ => ToolChoice::Native { wire: Wire::Responses, json: fields.carried(choice) },
     })
 }
 

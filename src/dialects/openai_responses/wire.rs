@@ -41,6 +41,23 @@ pub const REQUEST_FIELDS: &[&str] = &[
     "user",
 ];
 
+/// What reading a request into the canonical form may pass over: the gateway reads it itself, or it describes an earlier
+/// answer and means nothing to whom it is sent.
+pub(super) const READ_ELSEWHERE: &[&str] = &[
+    "model",
+    "store",
+    "stream",
+    "stream_options",
+    "previous_response_id",
+    "input.id",
+    "input.status",
+    "input.phase",
+    "input.content.logprobs",
+    "input.content.type",
+    "input.summary.type",
+    "tool_choice.tools.type",
+];
+
 /// Fields that are carried by name.
 pub const PARAMETERS: Names = &[
     ("temperature", Parameter::Temperature),
@@ -49,6 +66,7 @@ pub const PARAMETERS: Names = &[
     ("user", Parameter::User),
     ("safety_identifier", Parameter::SafetyIdentifier),
     ("prompt_cache_key", Parameter::PromptCacheKey),
+    ("prompt_cache_options", Parameter::PromptCacheOptions),
     ("prompt_cache_retention", Parameter::PromptCacheRetention),
     ("metadata", Parameter::Metadata),
     ("service_tier", Parameter::ServiceTier),

@@ -12,7 +12,7 @@ use crate::canonical::text::{
 use crate::canonical::{Json, TokenUsage, Wire};
 use crate::dialects::node::{Members, Node};
 use crate::dialects::out::{self, Out};
-use crate::dialects::{Addressee, Frame, Written, dropped, fields, state};
+use crate::dialects::{Addressee, Frame, Written, breakpoint, dropped, fields, state};
 use crate::fault::{Fault, Kind, Outcome};
 
 type Lost = Vec<Cow<'static, str>>;
@@ -84,6 +84,7 @@ fn write_turn(list: &mut Out<'_>, turn: &Turn, to: &Addressee<'_>, lost: &mut Lo
         match part {
             Part::ToolCall(call) => {
                 write_message(list, role, &mut said, lost);
+                breakpoint::note(call.cache.as_ref(), lost);
                 write_call(list, call);
             }
             Part::ToolResult(result) => {
@@ -111,8 +112,10 @@ fn write_message(list: &mut Out<'_>, role: &str, said: &mut Vec<&Part>, lost: &m
     }
     list.item(|message| {
         message.text("type", "message").text("role", role);
-        if let [Part::Text { text, cache, .. }] = parts.as_slice() {
-            note_cache(cache.as_ref(), lost);
+        if let [Part::Text { text, cache, .. }] = parts.as_slice()
+            && !breakpoint::is_explicit(cache.as_ref())
+        {
+            breakpoint::note(cache.as_ref(), lost);
             message.text("content", text);
             return;
         }
@@ -127,9 +130,9 @@ fn write_message(list: &mut Out<'_>, role: &str, said: &mut Vec<&Part>, lost: &m
 fn write_part(list: &mut Out<'_>, part: &Part, is_assistant: bool, lost: &mut Lost) {
     match part {
         Part::Text { text, cache, .. } => {
-            note_cache(cache.as_ref(), lost);
             list.item(|item| {
                 item.text("type", if is_assistant { "output_text" } else { "input_text" }).text("text", text);
+                breakpoint::write_explicit(item, cache.as_ref(), lost);
             });
         }
         Part::Refusal(text) => {
@@ -138,7 +141,6 @@ fn write_part(list: &mut Out<'_>, part: &Part, is_assistant: bool, lost: &mut Lo
             });
         }
         Part::Image { source, detail, cache } => {
-            note_cache(cache.as_ref(), lost);
             list.item(|item| {
                 item.text("type", "input_image");
                 match source {
@@ -146,12 +148,10 @@ fn write_part(list: &mut Out<'_>, part: &Part, is_assistant: bool, lost: &mut Lo
                     other => item.text("image_url", &other.to_url().unwrap_or_default()),
                 };
                 item.text("detail", detail.as_deref().unwrap_or("auto"));
+                breakpoint::write_explicit(item, cache.as_ref(), lost);
             });
         }
-        Part::File(media) => {
-            note_cache(media.cache.as_ref(), lost);
-            write_file(list, media);
-        }
+        Part::File(media) => write_file(list, media, lost),
         Part::Audio { data, format } => {
             list.item(|item| {
                 item.text("type", "input_audio").object("input_audio", |audio| {
@@ -160,15 +160,20 @@ fn write_part(list: &mut Out<'_>, part: &Part, is_assistant: bool, lost: &mut Lo
             });
         }
         Part::Native { kind, .. } => lost.push(Cow::Owned(kind.clone())),
-        Part::ToolCall(_) | Part::ToolResult(_) | Part::Reasoning(_) => {}
+        // Items of their own, or in the result of a tool, where they have no place.
+        Part::ToolCall(_) => lost.push(dropped("tool_calls")),
+        Part::ToolResult(_) => lost.push(dropped("tool_result")),
+        Part::Reasoning(_) => lost.push(dropped("reasoning")),
     }
 }
 
-fn write_file(list: &mut Out<'_>, media: &Media) {
+fn write_file(list: &mut Out<'_>, media: &Media, lost: &mut Lost) {
+    lost.extend(media.extra.iter().map(|(name, _)| Cow::Owned(format!("document.{name}"))));
     list.item(|item| {
         if let Source::Text(text) = &media.source {
             let titled = media.name.as_ref().map(|name| format!("{name}\n\n{text}"));
             item.text("type", "input_text").text("text", titled.as_deref().unwrap_or(text));
+            breakpoint::write_explicit(item, media.cache.as_ref(), lost);
             return;
         }
         item.text("type", "input_file");
@@ -184,6 +189,7 @@ fn write_file(list: &mut Out<'_>, media: &Media) {
                 item.text("file_data", &other.to_url().unwrap_or_default());
             }
         }
+        breakpoint::write_explicit(item, media.cache.as_ref(), lost);
     });
 }
 
@@ -201,7 +207,7 @@ fn write_call(list: &mut Out<'_>, call: &ToolCall) {
 }
 
 fn write_result(list: &mut Out<'_>, result: &ToolResult, lost: &mut Lost) {
-    note_cache(result.cache.as_ref(), lost);
+    breakpoint::note(result.cache.as_ref(), lost);
     if result.is_error == Some(true) {
         lost.push(dropped("is_error"));
     }
@@ -212,8 +218,8 @@ fn write_result(list: &mut Out<'_>, result: &ToolResult, lost: &mut Lost) {
             [] => {
                 item.text("output", if result.is_error == Some(true) { "error" } else { "" });
             }
-            [Part::Text { text, cache, .. }] => {
-                note_cache(cache.as_ref(), lost);
+            [Part::Text { text, cache, .. }] if !breakpoint::is_explicit(cache.as_ref()) => {
+                breakpoint::note(cache.as_ref(), lost);
                 item.text("output", text);
             }
             many => {
@@ -246,18 +252,12 @@ fn write_thought(list: &mut Out<'_>, reasoning: &Reasoning, to: &Addressee<'_>, 
     });
 }
 
-fn note_cache(cache: Option<&Json>, lost: &mut Lost) {
-    if cache.is_some() {
-        lost.push(dropped("cache_control"));
-    }
-}
-
 fn write_tools(out: &mut Out<'_>, request: &Request, lost: &mut Lost) {
     let mut written = Vec::new();
     for tool in &request.tools {
         match tool {
             Tool::Function { name, description, parameters, strict, cache } => {
-                note_cache(cache.as_ref(), lost);
+                breakpoint::note(cache.as_ref(), lost);
                 written.push(out::object(|tool| {
                     tool.text("type", "function").text("name", name).text_if("description", description.as_deref());
                     tool.raw(

@@ -16,7 +16,7 @@ fn folder() -> PathBuf {
 }
 
 /// A model of each wire that reasons.
-fn addressee(wire: Wire) -> Addressee<'static> {
+pub(super) fn addressee(wire: Wire) -> Addressee<'static> {
     let (kind, levels) = match wire {
         Wire::Chat | Wire::Responses => {
             (ReasoningKind::OpenaiEffort, vec![Effort::Low, Effort::Medium, Effort::High, Effort::Xhigh])
