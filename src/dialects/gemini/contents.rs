@@ -236,13 +236,7 @@ impl Content {
         self.push(PartOf::Call, text);
     }
 
-    fn result(
-        &mut self,
-        result: &ToolResult,
-        calls: &Calls,
-        to: &Addressee<'_>,
-        lost: &mut Lost,
-    ) -> Outcome<()> {
+    fn result(&mut self, result: &ToolResult, calls: &Calls, to: &Addressee<'_>, lost: &mut Lost) -> Outcome<()> {
         note_cache(result.cache.as_ref(), lost);
         let known = calls.get(&result.call_id);
         let (name, place) = known.map_or((result.call_id.as_str(), usize::MAX), |(name, place)| (name, *place));
@@ -324,9 +318,11 @@ impl Content {
 
 impl Written {
     fn write(&self, list: &mut Out<'_>) {
-        let signature = self.signature.as_ref().map(|signature| fields(|out| {
-            out.text("thoughtSignature", signature);
-        }));
+        let signature = self.signature.as_ref().map(|signature| {
+            fields(|out| {
+                out.text("thoughtSignature", signature);
+            })
+        });
         let parts = [Some(self.fields.as_str()), signature.as_deref()];
         let parts: Vec<&str> = parts.into_iter().flatten().filter(|text| !text.trim().is_empty()).collect();
         list.item_raw(&format!("{{{}}}", parts.join(",")));

@@ -281,13 +281,7 @@ impl ChunkReader {
         Ok(())
     }
 
-    fn begin_call(
-        &mut self,
-        name: String,
-        id: Option<String>,
-        signature: Option<&str>,
-        out: &mut Vec<Delta>,
-    ) -> u32 {
+    fn begin_call(&mut self, name: String, id: Option<String>, signature: Option<&str>, out: &mut Vec<Delta>) -> u32 {
         let state = signature.map(|signature| Place::Call.state(signature));
         match (&self.open, state) {
             (Some(Open::Thought { part }), Some(state)) => {
