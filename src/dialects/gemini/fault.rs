@@ -54,6 +54,9 @@ pub(super) fn read_error_value(error: &Members<'_>) -> ProviderError {
 /// A duration as Protocol Buffers write it in JSON: `37.5s`.
 fn read_delay(text: &str) -> Option<Duration> {
     let seconds: f64 = text.strip_suffix('s')?.parse().ok()?;
+    if seconds.is_nan() {
+        return None;
+    }
     Duration::try_from_secs_f64(seconds.min(LONGEST_WAIT_S)).ok()
 }
 
