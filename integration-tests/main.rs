@@ -13,6 +13,8 @@ mod edges;
 #[cfg(test)]
 mod fleet;
 #[cfg(test)]
+mod gemini;
+#[cfg(test)]
 mod input;
 #[cfg(test)]
 mod lifecycle;

@@ -15,11 +15,16 @@ pub enum Wire {
     Responses,
     /// Anthropic Messages.
     Messages,
+    /// Gemini `generateContent`; a transport only.
+    GenerateContent,
 }
 
 impl Wire {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Chat, Self::Responses, Self::Messages];
+    pub const ALL: [Self; 4] = [Self::Chat, Self::Responses, Self::Messages, Self::GenerateContent];
+
+    /// Those that clients speak.
+    pub const CONTRACTS: [Self; 3] = [Self::Chat, Self::Responses, Self::Messages];
 
     /// Its word in tables and tags.
     #[must_use]
@@ -28,6 +33,7 @@ impl Wire {
             Self::Chat => "chat_completions",
             Self::Responses => "responses",
             Self::Messages => "messages",
+            Self::GenerateContent => "generate_content",
         }
     }
 }

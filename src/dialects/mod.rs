@@ -11,6 +11,7 @@
 pub mod anthropic_messages;
 mod breakpoint;
 mod fields;
+pub mod gemini;
 pub mod native;
 pub mod node;
 pub mod openai_chat;
@@ -32,7 +33,7 @@ pub use native::{NativeReply, NativeStream, ProviderError, ReplyError, Signal, S
 
 use crate::canonical::Wire;
 use crate::canonical::text::{Control, Delta, Reply, Request};
-use crate::fault::{Fault, Outcome};
+use crate::fault::{Fault, Kind, Outcome};
 
 /// A client's request, scanned in the contract it was sent in.
 pub trait Asked: Send + Sync + fmt::Debug {
@@ -166,12 +167,13 @@ pub trait Encode: Send + fmt::Debug {
 /// Scans a client's request.
 ///
 /// # Errors
-/// `InvalidJson`, or `BadRequest` that names the field.
+/// `InvalidJson`, or `BadRequest` that names the field; `NotFound` for a wire that clients do not speak.
 pub fn scan(contract: Wire, body: Bytes) -> Outcome<Box<dyn Asked>> {
     Ok(match contract {
         Wire::Chat => Box::new(openai_chat::native::read_request(body)?),
         Wire::Responses => Box::new(openai_responses::native::read_request(body)?),
         Wire::Messages => Box::new(anthropic_messages::native::read_request(body)?),
+        Wire::GenerateContent => return Err(Fault::new(Kind::NotFound).say("There is no endpoint of this contract.")),
     })
 }
 
@@ -182,6 +184,7 @@ pub fn transport(wire: Wire) -> &'static dyn Transport {
         Wire::Chat => &openai_chat::Chat,
         Wire::Responses => &openai_responses::Responses,
         Wire::Messages => &anthropic_messages::Messages,
+        Wire::GenerateContent => &gemini::GenerateContent,
     }
 }
 
@@ -192,6 +195,7 @@ pub fn write_fault_event(contract: Wire, fault: &Fault) -> Bytes {
         Wire::Chat => openai_chat::fault::write_fault_event(fault),
         Wire::Responses => openai_responses::fault::write_fault_event(fault, 0),
         Wire::Messages => anthropic_messages::fault::write_fault_event(fault),
+        Wire::GenerateContent => gemini::fault::write_fault_event(fault),
     }
 }
 

@@ -1,5 +1,7 @@
 //! What every dialect's native lane answers to the gateway: the body is relayed, not rebuilt, and watched on the way.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 
 use crate::canonical::TokenUsage;
@@ -18,6 +20,8 @@ pub struct ProviderError {
     pub param: Option<String>,
     /// The provider's words.
     pub message: String,
+    /// How long it asks to wait, where the error itself says so.
+    pub retry_after: Option<Duration>,
 }
 
 /// A whole JSON answer, ready for the client.

@@ -29,6 +29,7 @@ pub fn tagged(state: &State, origin: &str) -> String {
         Wire::Chat => 'c',
         Wire::Responses => 'r',
         Wire::Messages => 'm',
+        Wire::GenerateContent => 'g',
     };
     let kind = if state.is_redacted { 'h' } else { 's' };
     let origin = state.origin.as_deref().unwrap_or(origin);
@@ -52,6 +53,7 @@ fn read_tagged(text: &str) -> Option<State> {
         "c" => Wire::Chat,
         "r" => Wire::Responses,
         "m" => Wire::Messages,
+        "g" => Wire::GenerateContent,
         _ => return None,
     };
     let is_redacted = match fields.next()? {

@@ -19,7 +19,7 @@ use crate::dialects::openai_chat::write;
 use crate::dialects::{self, Encode, Frame};
 use crate::providers::echo::{self, Options};
 use crate::providers::judge::{Evidence, judge};
-use crate::providers::{self, FailureClass, Provider};
+use crate::providers::{self, Endpoint, FailureClass, Provider};
 use crate::routing::{Candidate, Target};
 use crate::transport::framing::{SseFrame, SseFramer};
 use crate::transport::{ReadError, Reply, SendError};
@@ -149,9 +149,13 @@ async fn open_http(
     }
     let nothing = HeaderMap::new();
     let forwarded = if input.asking.forwards_headers(wire) { input.forwarded } else { &nothing };
-    let outgoing =
-        providers::address(provider, &target.credentials, input.candidate.transport, forwarded, written.body)
-            .map_err(|error| Failure::configuration(error.to_string()))?;
+    let endpoint = Endpoint {
+        transport: input.candidate.transport,
+        model: &target.upstream_model,
+        is_stream: input.asking.asked().is_stream(),
+    };
+    let outgoing = providers::address(provider, &target.credentials, endpoint, forwarded, written.body)
+        .map_err(|error| Failure::configuration(error.to_string()))?;
     let within = until.saturating_duration_since(Instant::now());
     let mut reply = input.parts.client.send(outgoing, within).await.map_err(|error| send_failure(&error))?;
     if reply.status != StatusCode::OK {
@@ -341,7 +345,8 @@ async fn error_answer(reply: &mut Reply, provider: &Provider, target: &Target, w
     // The body explains; without it the status has to do.
     let body = reply.read_capped(bounds.error_bytes, Duration::from_secs(5)).await.unwrap_or_default();
     let error = dialects::transport(wire).read_error(&body);
-    Failure { retry_after, ..stated(&error, Some(status), provider, target) }
+    let failure = stated(&error, Some(status), provider, target);
+    Failure { retry_after: retry_after.or(failure.retry_after), ..failure }
 }
 
 fn stated(error: &ProviderError, status: Option<u16>, provider: &Provider, target: &Target) -> Failure {
@@ -351,7 +356,7 @@ fn stated(error: &ProviderError, status: Option<u16>, provider: &Provider, targe
         kind: error.kind.as_deref(),
         code: error.code.as_deref(),
         message: &error.message,
-        retry_after: None,
+        retry_after: error.retry_after,
     };
     let verdict = judge(provider, &evidence);
     let message = sanitise(&error.message, target);

@@ -92,7 +92,8 @@ impl Asking {
 
     /// Tools that take free text, for a wire that calls all of them with objects.
     fn free_text_tools(&self, wire: Wire) -> Vec<String> {
-        let tools = self.canonical.get().filter(|_| wire == Wire::Messages).map(|request| request.tools.iter());
+        let calls_with_objects = matches!(wire, Wire::Messages | Wire::GenerateContent);
+        let tools = self.canonical.get().filter(|_| calls_with_objects).map(|request| request.tools.iter());
         let name = |tool: &Tool| match tool {
             Tool::Custom { name, .. } => Some(name.clone()),
             Tool::Function { .. } | Tool::Native { .. } => None,
@@ -113,9 +114,18 @@ impl Asking {
 /// Wire shapes that can carry a contract, the client's own first, then those that lose least of it.
 pub(super) const fn transports(contract: Wire) -> &'static [Transport] {
     match contract {
-        Wire::Chat => &[Transport::ChatCompletions, Transport::Responses, Transport::Messages],
-        Wire::Responses => &[Transport::Responses, Transport::ChatCompletions, Transport::Messages],
-        Wire::Messages => &[Transport::Messages, Transport::Responses, Transport::ChatCompletions],
+        Wire::Chat => {
+            &[Transport::ChatCompletions, Transport::Responses, Transport::Messages, Transport::GenerateContent]
+        }
+        Wire::Responses => {
+            &[Transport::Responses, Transport::ChatCompletions, Transport::Messages, Transport::GenerateContent]
+        }
+        Wire::Messages => {
+            &[Transport::Messages, Transport::Responses, Transport::ChatCompletions, Transport::GenerateContent]
+        }
+        Wire::GenerateContent => {
+            &[Transport::GenerateContent, Transport::Messages, Transport::Responses, Transport::ChatCompletions]
+        }
     }
 }
 
@@ -125,6 +135,7 @@ pub(super) fn wire_of(transport: Transport) -> Option<Wire> {
         Transport::ChatCompletions => Some(Wire::Chat),
         Transport::Responses => Some(Wire::Responses),
         Transport::Messages => Some(Wire::Messages),
+        Transport::GenerateContent => Some(Wire::GenerateContent),
         _ => None,
     }
 }

@@ -1,4 +1,4 @@
-//! Hosts that speak the OpenAI wire: one row each.
+//! Hosts that differ by data alone, most of which speak the OpenAI wire: one row each.
 
 use super::judge::{FailureClass, Match, Rule};
 use super::{API_KEY, API_KEY_IF_NEEDED, Auth, BASE_URL, BASE_URL_REQUIRED, Provider};
@@ -6,6 +6,7 @@ use crate::domain::operation::{Operation, Transport};
 
 const CHAT_AND_RESPONSES: &[(Operation, &[Transport])] =
     &[(Operation::TextGenerate, &[Transport::ChatCompletions, Transport::Responses])];
+const GENERATE_CONTENT: &[(Operation, &[Transport])] = &[(Operation::TextGenerate, &[Transport::GenerateContent])];
 const MESSAGES: &[(Operation, &[Transport])] = &[(Operation::TextGenerate, &[Transport::Messages])];
 
 pub(super) const HOSTS: &[Provider] = &[
@@ -42,6 +43,32 @@ pub(super) const HOSTS: &[Provider] = &[
             Rule { when: Match::Phrase("credit balance is too low"), then: FailureClass::Configuration },
             Rule { when: Match::Word("overloaded_error"), then: FailureClass::Transient },
             Rule { when: Match::Word("not_found_error"), then: FailureClass::Configuration },
+        ],
+    },
+    Provider {
+        name: "googleaistudio",
+        adapter: "googleaistudio",
+        title: "Google AI Studio (Gemini API)",
+        base_url: Some("https://generativelanguage.googleapis.com/v1beta"),
+        auth: Auth::Header("x-goog-api-key"),
+        credentials: &[API_KEY, BASE_URL],
+        transports: GENERATE_CONTENT,
+        by_pin_only: &[],
+        requires_known_model: true,
+        wants_max_tokens: false,
+        takes_top_k: true,
+        headers: &[],
+        // Documented at ai.google.dev/gemini-api/docs/troubleshooting and in google.rpc.Code: a bad key is a 400 with the
+        // reason API_KEY_INVALID, a region or an account without billing a 400 FAILED_PRECONDITION; the limit of input
+        // tokens is a 400 whose words alone tell it.
+        rules: &[
+            Rule { when: Match::Word("API_KEY_INVALID"), then: FailureClass::Configuration },
+            Rule { when: Match::Phrase("API key not valid"), then: FailureClass::Configuration },
+            Rule { when: Match::Phrase("API key expired"), then: FailureClass::Configuration },
+            Rule { when: Match::Word("FAILED_PRECONDITION"), then: FailureClass::Configuration },
+            Rule { when: Match::Word("RESOURCE_EXHAUSTED"), then: FailureClass::Throttle },
+            Rule { when: Match::Phrase("exceeds the maximum number of tokens"), then: FailureClass::ContextWindow },
+            Rule { when: Match::Word("CANCELLED"), then: FailureClass::Transient },
         ],
     },
     Provider {

@@ -216,6 +216,33 @@ mod tests {
     }
 
     #[test]
+    fn google_says_in_words_what_its_statuses_do_not() {
+        let with = |status: u16, kind: &'static str, code: &'static str, message: &'static str| Evidence {
+            status: Some(status),
+            kind: Some(kind),
+            code: Some(code),
+            message,
+            ..Evidence::default()
+        };
+        let too_long = "The input token count (9) exceeds the maximum number of tokens allowed (8).";
+        for (evidence, expected) in [
+            (with(400, "INVALID_ARGUMENT", "API_KEY_INVALID", ""), FailureClass::Configuration),
+            (with(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "API key not valid."), FailureClass::Configuration),
+            (with(400, "FAILED_PRECONDITION", "FAILED_PRECONDITION", ""), FailureClass::Configuration),
+            (with(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", too_long), FailureClass::ContextWindow),
+            (with(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "Invalid value"), FailureClass::Request),
+            (with(403, "PERMISSION_DENIED", "PERMISSION_DENIED", ""), FailureClass::Configuration),
+            (with(404, "NOT_FOUND", "NOT_FOUND", ""), FailureClass::Configuration),
+            (with(429, "RESOURCE_EXHAUSTED", "RATE_LIMIT_EXCEEDED", ""), FailureClass::Throttle),
+            (with(499, "CANCELLED", "CANCELLED", ""), FailureClass::Transient),
+            (with(503, "UNAVAILABLE", "UNAVAILABLE", ""), FailureClass::Transient),
+            (with(504, "DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED", ""), FailureClass::Transient),
+        ] {
+            assert_eq!(class("googleaistudio", &evidence), expected, "{evidence:?}");
+        }
+    }
+
+    #[test]
     fn an_error_inside_a_stream_is_judged_by_what_it_states() {
         assert_eq!(class("openai", &Evidence::default()), FailureClass::Transient);
         assert_eq!(

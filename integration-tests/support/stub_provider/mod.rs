@@ -1,4 +1,4 @@
-//! A provider that speaks OpenAI Chat Completions and misbehaves on request.
+//! A provider that speaks OpenAI Chat Completions and misbehaves on request. Other wires are answered from fixtures.
 //!
 //! The request's `model` chooses the behaviour, so a test registers one deployment per behaviour and talks to the
 //! gateway as any client would. Everything that arrives is kept and can be read back.

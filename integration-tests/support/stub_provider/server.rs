@@ -35,7 +35,7 @@ pub(crate) struct Received {
     /// Lower-case names, in order.
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Bytes,
-    /// The `model` of the body, empty when there is none.
+    /// The `model` of the body or, for Gemini, of the path; empty when there is none.
     pub(crate) model: String,
     /// The caller went away before its answer was complete.
     pub(crate) hung_up: bool,
@@ -230,6 +230,10 @@ async fn answer(
         ("POST", "/v1/chat/completions") => behaviour::choose(&Call::read(&received, nth)),
         ("POST", "/v1/responses") => Behaviour::Answer(fixtures::answer("openai_responses", &received)),
         ("POST", "/v1/messages") => Behaviour::Answer(fixtures::answer("anthropic_messages", &received)),
+        ("POST", _) if fixtures::read_gemini_path(&received.path).is_some() => {
+            let (model, is_stream) = fixtures::read_gemini_path(&received.path).unwrap_or_default();
+            Behaviour::Answer(fixtures::answer_gemini(model, is_stream))
+        }
         ("GET", "/v1/models") => Behaviour::Answer(chat::models()),
         (method, path) => Behaviour::Answer(chat::unknown_url(method, path)),
     };
@@ -258,16 +262,18 @@ async fn receive(request: Request<Incoming>) -> io::Result<Received> {
         }
     }
     let parsed: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+    let path = head.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
+    let in_path = fixtures::read_gemini_path(&path).map(|(model, _)| model.to_owned());
     Ok(Received {
         method: head.method.to_string(),
-        path: head.uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
+        path,
         headers: head
             .headers
             .iter()
             .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
             .collect(),
         body: body.freeze(),
-        model: parsed["model"].as_str().unwrap_or_default().to_owned(),
+        model: in_path.unwrap_or_else(|| parsed["model"].as_str().unwrap_or_default().to_owned()),
         hung_up: false,
     })
 }

@@ -35,7 +35,7 @@ pub(super) async fn generate(
 /// A fault in the envelope of a contract.
 pub(super) fn refuse(contract: Wire, fault: &Fault, request_id: &str) -> Response {
     match contract {
-        Wire::Chat | Wire::Responses => envelope::openai_response(fault),
+        Wire::Chat | Wire::Responses | Wire::GenerateContent => envelope::openai_response(fault),
         Wire::Messages => envelope::anthropic_response(fault, Some(request_id).filter(|id| !id.is_empty())),
     }
 }

@@ -91,6 +91,7 @@ fn read_loose(loose: Loose) -> ProviderError {
                 kind: text("type").or_else(|| text("status")),
                 param: text("param"),
                 message: text("message").unwrap_or_default(),
+                retry_after: None,
                 code,
             }
         }
@@ -102,6 +103,7 @@ fn read_loose(loose: Loose) -> ProviderError {
                 kind: loose.kind.as_ref().and_then(to_text),
                 param: loose.param.as_ref().and_then(to_text),
                 message: message.unwrap_or_default(),
+                retry_after: None,
                 code,
             }
         }

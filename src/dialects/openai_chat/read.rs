@@ -86,7 +86,14 @@ fn read_message(message: &Node<'_>) -> Outcome<Vec<Turn>> {
         for call in fields.list("tool_calls")? {
             let (call, carried) = read_call(&call)?;
             if let Some(carried) = carried {
-                reasoning.get_or_insert_default().state = Some(carried);
+                // The first goes with what was thought; further ones stay with their calls.
+                match &mut reasoning {
+                    Some(Reasoning { state: Some(_), .. }) => {
+                        let state = Some(carried);
+                        calls.push(Part::Reasoning(Reasoning { state, ..Reasoning::default() }));
+                    }
+                    reasoning => reasoning.get_or_insert_default().state = Some(carried),
+                }
             }
             calls.push(Part::ToolCall(call));
         }

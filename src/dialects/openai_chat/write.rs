@@ -375,10 +375,12 @@ pub fn write_reply(reply: &Reply, frame: &Frame) -> Bytes {
     for part in &reply.parts {
         match part {
             Part::Reasoning(reasoning) => {
-                if !thought.is_empty() {
+                let visible = reasoning.visible();
+                // State of its own says nothing.
+                if !thought.is_empty() && !visible.is_empty() {
                     thought.push_str("\n\n");
                 }
-                thought.push_str(&reasoning.visible());
+                thought.push_str(&visible);
                 carried = reasoning.state.as_ref().filter(|state| !state.data.is_empty()).or(carried);
             }
             Part::Refusal(words) => refusal.push_str(words),

@@ -24,6 +24,7 @@ pub(super) fn addressee(wire: Wire) -> Addressee<'static> {
         Wire::Messages => {
             (ReasoningKind::AnthropicAdaptive, vec![Effort::Low, Effort::Medium, Effort::High, Effort::Max])
         }
+        Wire::GenerateContent => (ReasoningKind::GeminiLevel, vec![Effort::Low, Effort::Medium, Effort::High]),
     };
     Addressee {
         model: "up",
@@ -84,7 +85,8 @@ fn carried_json_keeps_its_order_and_numbers() {
         let text = transport(wire).write_request(&request, &addressee(wire)).unwrap().body.concat();
         let text = String::from_utf8(text).unwrap();
         assert!(text.contains(r#"{"type":"object","properties":{"z":{"minimum":1.50},"a":{}}}"#), "{text}");
-        let arguments = if wire == Wire::Messages { r#"{"z": 1.0, "a":1e3}"# } else { r#"{\"z\": 1.0, \"a\":1e3}"# };
+        let are_objects = matches!(wire, Wire::Messages | Wire::GenerateContent);
+        let arguments = if are_objects { r#"{"z": 1.0, "a":1e3}"# } else { r#"{\"z\": 1.0, \"a\":1e3}"# };
         assert!(text.contains(arguments), "{text}");
     }
 }
@@ -108,7 +110,7 @@ fn state_goes_back_to_its_maker_only() {
 fn several_answers_are_refused_where_there_is_only_one() {
     let body = r#"{"model":"pub","n":2,"messages":[{"role":"user","content":"hi"}]}"#;
     let request = scan(Wire::Chat, Bytes::from(body)).unwrap().read().unwrap();
-    for wire in [Wire::Responses, Wire::Messages] {
+    for wire in [Wire::Responses, Wire::Messages, Wire::GenerateContent] {
         let fault = transport(wire).write_request(&request, &addressee(wire)).unwrap_err();
         assert_eq!((fault.kind(), fault.at()), (Kind::UnsupportedParameter, Some("n")));
     }
