@@ -113,8 +113,19 @@ logs_hold_no_secrets() {
     echo "ok logs: no provider key, master key or virtual key in any log"
 }
 
+# A field that an SDK of today declares and no row of the fidelity table speaks for fails.
+fields_are_known() {
+    if python request_fields.py --check "$root/integration-tests/fixtures/fields"; then
+        echo "ok fidelity: every field of the official request types is in the table"
+    else
+        echo "FAIL fidelity: the official request types have fields that the table does not know"
+        return 1
+    fi
+}
+
 prepare
 cd "$here"
+suite fields_are_known
 start_stub
 suite python stub_direct.py
 suite node "$node/stub_direct.mjs"

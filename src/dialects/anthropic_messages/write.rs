@@ -213,8 +213,10 @@ fn write_turns(list: &mut Out<'_>, request: &Request, to: &Addressee<'_>, lost: 
                 for (index, part) in parts.iter().enumerate() {
                     match part {
                         // A prefilled answer must not end in white space.
-                        Part::Text { text, .. } if is_prefill && index == last => {
-                            write_block(content, &Part::text(text.trim_end()), lost);
+                        Part::Text { text, cache, .. } if is_prefill && index == last => {
+                            let text = text.trim_end().to_owned();
+                            let part = Part::Text { text, annotations: Vec::new(), cache: cache.clone() };
+                            write_block(content, &part, lost);
                         }
                         part => write_block(content, part, lost),
                     }

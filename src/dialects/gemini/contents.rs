@@ -52,7 +52,10 @@ type Calls = BTreeMap<String, (String, usize)>;
 pub(super) fn write(out: &mut Out<'_>, request: &Request, to: &Addressee<'_>, lost: &mut Lost) -> Outcome<()> {
     let mut contents = read_turns(request, to, lost)?;
     let system = request.turns.iter().filter(|turn| matches!(turn.role, Role::System | Role::Developer));
+    let system = system.inspect(|turn| lost.extend(turn.name.iter().map(|_| dropped("messages.name"))));
+    let system: Vec<_> = system.collect();
     let system: Vec<&str> = system
+        .into_iter()
         .flat_map(|turn| &turn.parts)
         .inspect(|part| note_system(part, lost))
         .filter_map(Part::as_text)

@@ -165,7 +165,10 @@ fn write_format(out: &mut Out<'_>, request: &Request, to: &Addressee<'_>, budget
     let schema = match &request.format {
         None | Some(Format::Text) => return,
         Some(Format::JsonObject) => None,
-        Some(Format::Schema { schema, .. }) => Some(schema),
+        Some(Format::Schema { schema, description, .. }) => {
+            lost.extend(description.iter().map(|_| dropped("response_format.description")));
+            Some(schema)
+        }
     };
     // Models of that time refuse JSON and functions together.
     if to.control.kind == Some(ReasoningKind::GeminiBudget) && !request.tools.is_empty() {

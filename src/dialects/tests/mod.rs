@@ -1,4 +1,5 @@
 //! What all dialects keep between them: requests and answers of every contract over every wire.
 
+mod fidelity;
 mod matrix;
 mod requests;
