@@ -178,13 +178,21 @@ async fn a_tool_loop_takes_its_signature_back_to_the_call_it_came_with() {
 
 #[tokio::test]
 async fn errors_are_judged_and_told_in_the_words_of_each_contract() {
-    let fixtures =
-        ["error_400_api_key", "error_400_tokens", "error_400_schema", "error_404_model", "error_429_quota", "unknown"];
+    let fixtures = [
+        "error_400_api_key",
+        "error_400_tokens",
+        "error_400_schema",
+        "error_404_model",
+        "error_429_quota",
+        "error_503_overloaded",
+        "unknown",
+    ];
     let world = world(&fixtures).await;
     for (fixture, status, kind, code) in [
         ("error_400_api_key", 502, "server_error", "upstream_error"),
         ("error_404_model", 502, "server_error", "upstream_error"),
         ("unknown", 502, "server_error", "upstream_error"),
+        ("error_503_overloaded", 502, "server_error", "upstream_error"),
         ("error_400_tokens", 400, "invalid_request_error", "context_length_exceeded"),
         ("error_400_schema", 400, "invalid_request_error", ""),
         ("error_429_quota", 429, "rate_limit_error", "rate_limit_exceeded"),

@@ -18,6 +18,7 @@ ant = anthropic.Anthropic(base_url=GATEWAY, api_key=KEY, max_retries=0, timeout=
 WIRES = {
     "anthropic_messages": {"provider": "anthropic", "transportOverrides": {}},
     "openai_responses": {"provider": "openai", "transportOverrides": {"text.generate": "responses"}},
+    "gemini": {"provider": "googleaistudio", "transportOverrides": {}},
 }
 ENTRY = {"operations": {"text.generate": {"capabilities": {"tools": True, "vision": True}, "maxOutputTokens": 8000}}}
 
@@ -35,6 +36,7 @@ def register(wire: str, fixture: str) -> str:
 for wire, fixtures in {
     "anthropic_messages": ["text", "thinking_and_tools", "thinking_and_parallel_tools", "stop_refusal", "redacted_thinking", "bad_error_event"],
     "openai_responses": ["text", "reasoning_and_tools", "reasoning_and_interleaved_tools", "incomplete", "custom_tool", "bad_failed"],
+    "gemini": ["text", "parallel_tools", "finish_safety", "grounding", "error_400_tokens", "bad_error_event"],
 }.items():
     for fixture in fixtures:
         register(wire, fixture)
@@ -208,6 +210,62 @@ def _():
     sent = json.loads(stub_requests()[-1]["body"])
     equal(sent["messages"][1]["content"][0]["signature"], "Sig+/=")
     equal(sent["messages"][1]["content"][1]["id"], "toolu_1")
+
+
+@case("gemini: answers and streams in every contract")
+def _():
+    reply = message("gemini/text")
+    equal((reply.content[0].text, reply.stop_reason), (SAID, "end_turn"))
+    equal((reply.usage.input_tokens, reply.usage.cache_read_input_tokens, reply.usage.output_tokens), (10, 30, 16))
+    kinds, reply = events_of("gemini/text")
+    equal(("".join(block.text for block in reply.content), kinds[-1]), (STREAMED, "message_stop"))
+    reply = oai.responses.create(model="gemini/text", input="Hello")
+    equal((reply.output_text, reply.usage.output_tokens_details.reasoning_tokens), (SAID, 7))
+    events = list(oai.responses.create(model="gemini/text", input="Hello", stream=True))
+    equal((events[-1].type, events[-1].response.output_text), ("response.completed", STREAMED))
+    reply = oai.chat.completions.create(model="gemini/text", messages=HELLO)
+    equal((reply.choices[0].message.content, reply.usage.total_tokens), (SAID, 56))
+    chunks = list(oai.chat.completions.create(model="gemini/text", messages=HELLO, stream=True))
+    equal("".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices), STREAMED)
+
+
+@case("gemini: a tool loop brings its signature back in every contract")
+def _():
+    def sent_back():
+        body = json.loads(stub_requests()[-1]["body"])
+        check("ug1." not in json.dumps(body) and "__thought__" not in json.dumps(body), "no tag of ours reaches a provider")
+        return body["contents"][1]["parts"]
+
+    model = "gemini/parallel_tools"
+    first = oai.chat.completions.create(model=model, messages=HELLO).choices[0].message
+    results = [{"role": "tool", "tool_call_id": call.id, "content": "42"} for call in first.tool_calls]
+    oai.chat.completions.create(model=model, messages=[*HELLO, first.model_dump(exclude_none=True), *results])
+    expected = sent_back()
+    equal([part.get("thoughtSignature") for part in expected], ["SigA+/==", None])
+    items = oai.responses.create(model=model, input="Hello").output
+    outputs = [{"type": "function_call_output", "call_id": item.call_id, "output": "42"} for item in items if item.type == "function_call"]
+    oai.responses.create(model=model, input=[*HELLO, *[item.model_dump(exclude_none=True) for item in items], *outputs])
+    equal(sent_back(), expected)
+    with ant.messages.stream(model=model, max_tokens=100, messages=HELLO) as stream:
+        blocks = stream.get_final_message().content
+    results = [{"type": "tool_result", "tool_use_id": block.id, "content": "42"} for block in blocks if block.type == "tool_use"]
+    history = [*HELLO, {"role": "assistant", "content": [block.model_dump(exclude_none=True) for block in blocks]}, {"role": "user", "content": results}]
+    message_with = ant.messages.create(model=model, max_tokens=100, messages=history)
+    equal(message_with.stop_reason, "tool_use")
+    # The stream was of another fixture, which thinks aloud first.
+    equal([part.get("thoughtSignature") for part in sent_back()], [None, "SigA+/==", None])
+
+
+@case("gemini: filters, citations and errors")
+def _():
+    equal(oai.chat.completions.create(model="gemini/finish_safety", messages=HELLO).choices[0].finish_reason, "content_filter")
+    equal(message("gemini/finish_safety").stop_reason, "refusal")
+    cited = oai.chat.completions.create(model="gemini/grounding", messages=HELLO).choices[0].message.annotations
+    equal([(one.url_citation.url, one.url_citation.start_index, one.url_citation.end_index) for one in cited],
+          [("https://example.org/a", 0, 13), ("https://example.org/b", 14, 19)])
+    error = raises(openai.BadRequestError, lambda: oai.chat.completions.create(model="gemini/error_400_tokens", messages=HELLO))
+    equal(error.code, "context_length_exceeded")
+    raises(anthropic.APIStatusError, lambda: events_of("gemini/bad_error_event"))
 
 
 @case("what is left out is named, and refused on demand")

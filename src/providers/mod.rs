@@ -4,15 +4,16 @@
 
 mod compatible;
 pub mod echo;
+mod endpoint;
 pub mod judge;
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 
+pub use endpoint::Endpoint;
 pub use judge::{FailureClass, Verdict};
 
 use crate::domain::operation::{Operation, Transport};
@@ -125,17 +126,6 @@ pub enum AddressError {
     NoEndpoint,
 }
 
-/// Where at a provider a call goes.
-#[derive(Debug, Clone, Copy)]
-pub struct Endpoint<'a> {
-    /// The wire shape.
-    pub transport: Transport,
-    /// The provider's name of the model: some wires have it in the path.
-    pub model: &'a str,
-    /// Whether a stream is asked for: some wires have that in the path, too.
-    pub is_stream: bool,
-}
-
 /// Addresses one call.
 ///
 /// `forwarded` are the client's own headers that may pass up; the deployment's headers override them.
@@ -150,14 +140,7 @@ pub fn address(
     body: Vec<Bytes>,
 ) -> Result<Outgoing, AddressError> {
     let base = credentials.base_url.as_deref().or(provider.base_url).ok_or(AddressError::NoBaseUrl)?;
-    let path = path(endpoint).ok_or(AddressError::NoEndpoint)?;
-    // The providers' own libraries take the host alone as the base.
-    let version = match endpoint.transport {
-        Transport::Messages if !base.ends_with("/v1") => "/v1",
-        Transport::GenerateContent if is_host_alone(base) => "/v1beta",
-        _ => "",
-    };
-    let uri: Uri = format!("{base}{version}{path}").parse().map_err(|_| AddressError::BadUrl)?;
+    let uri: Uri = endpoint.url(base).ok_or(AddressError::NoEndpoint)?.parse().map_err(|_| AddressError::BadUrl)?;
     let mut headers = HeaderMap::with_capacity(8 + credentials.headers.len());
     for (name, value) in provider.headers {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
@@ -188,49 +171,6 @@ fn secret_header(text: &str) -> Result<HeaderValue, AddressError> {
     let mut value = HeaderValue::from_str(text).map_err(|_| AddressError::BadHeader)?;
     value.set_sensitive(true);
     Ok(value)
-}
-
-fn is_host_alone(base: &str) -> bool {
-    base.split_once("://").is_some_and(|(_, rest)| !rest.trim_end_matches('/').contains('/'))
-}
-
-/// The path of an endpoint below the base URL.
-fn path(endpoint: Endpoint<'_>) -> Option<Cow<'static, str>> {
-    match endpoint.transport {
-        Transport::ChatCompletions => Some("/chat/completions".into()),
-        Transport::Responses => Some("/responses".into()),
-        Transport::Messages => Some("/messages".into()),
-        Transport::GenerateContent => {
-            let verb = if endpoint.is_stream { "streamGenerateContent?alt=sse" } else { "generateContent" };
-            let model = path_of_model(endpoint.model);
-            Some(format!("/{model}:{verb}").into())
-        }
-        Transport::Embeddings
-        | Transport::EmbedContent
-        | Transport::Images
-        | Transport::ImageEdits
-        | Transport::AudioTranscriptions
-        | Transport::AudioSpeech
-        | Transport::Rerank
-        | Transport::Videos
-        | Transport::Moderations => None,
-    }
-}
-
-/// A model as Google names resources: `models/<id>`, or another collection where the name says so. What has a meaning in
-/// a path is escaped.
-fn path_of_model(model: &str) -> String {
-    let mut path = String::with_capacity(model.len() + 8);
-    if !model.contains('/') {
-        path.push_str("models/");
-    }
-    for byte in model.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'/' => path.push(char::from(byte)),
-            byte => path.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    path
 }
 
 #[cfg(test)]
@@ -274,27 +214,6 @@ mod tests {
         let own = credentials(Some("http://127.0.0.1:9/v1"));
         let call = address(openai, &own, to(Transport::ChatCompletions), &HeaderMap::new(), Vec::new()).unwrap();
         assert_eq!(call.uri, "http://127.0.0.1:9/v1/chat/completions");
-    }
-
-    #[test]
-    fn the_model_and_the_mode_are_in_the_path_of_gemini() {
-        let google = find("googleaistudio").unwrap();
-        for (base, model, is_stream, uri) in [
-            (
-                None,
-                "gemini-9",
-                false,
-                "https://generativelanguage.googleapis.com/v1beta/models/gemini-9:generateContent",
-            ),
-            (Some("http://h/v1"), "models/g", true, "http://h/v1/models/g:streamGenerateContent?alt=sse"),
-            (Some("http://h:1"), "tunedModels/g?x#y", false, "http://h:1/v1beta/tunedModels/g%3Fx%23y:generateContent"),
-        ] {
-            let endpoint = Endpoint { transport: Transport::GenerateContent, model, is_stream };
-            let call = address(google, &credentials(base), endpoint, &HeaderMap::new(), Vec::new()).unwrap();
-            assert_eq!(call.uri, uri);
-            assert_eq!(call.headers["x-goog-api-key"], "sk-1");
-            assert!(!call.headers.contains_key("authorization"));
-        }
     }
 
     #[test]

@@ -40,12 +40,15 @@ fn written(body: &Value, to: &Addressee<'_>) -> (Value, Vec<String>) {
 
 fn chat(fields: Value) -> Value {
     let mut body = json!({"model": "pub", "messages": [{"role": "user", "content": "hi"}]});
-    body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+    let Value::Object(fields) = fields else { panic!("fields are an object") };
+    body.as_object_mut().unwrap().extend(fields);
     body
 }
 
 fn answer(parts: Value) -> Value {
-    json!({"candidates": [{"content": {"parts": parts}, "finishReason": "STOP"}], "responseId": "r1"})
+    let mut body = json!({"candidates": [{"finishReason": "STOP"}], "responseId": "r1"});
+    body["candidates"][0]["content"]["parts"] = parts;
+    body
 }
 
 fn read(answer: &Value) -> crate::canonical::text::Reply {
