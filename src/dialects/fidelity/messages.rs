@@ -1,6 +1,6 @@
 //! Fields of messages.
 
-use super::Fate::{Dropped as D, Emulated as E, Kept as K, Mapped as M, Needless as N, Refused as R};
+use super::Fate::{Dropped as D, Emulated as E, Kept as K, Mapped as M, Needless as N};
 use super::Row;
 
 #[rustfmt::skip]
