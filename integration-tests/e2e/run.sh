@@ -137,6 +137,8 @@ export KEY
 suite python chat.py
 suite node "$node/chat.mjs"
 suite python contracts.py
+suite node "$node/contracts.mjs"
+suite python langchain.py
 suite python admin_grpc.py
 
 start_gateway reference
