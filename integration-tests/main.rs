@@ -19,6 +19,8 @@ mod probe;
 #[cfg(test)]
 mod relay;
 #[cfg(test)]
+mod responses_state;
+#[cfg(test)]
 mod routing;
 #[cfg(test)]
 mod source_scan;

@@ -337,7 +337,7 @@ fn help_names_every_setting_with_variable_and_default_and_ends_with_zero() {
 fn the_table_has_every_setting_once_with_default_and_meaning() {
     let table = settings_table();
     let settings = cli::settings_definition().get_opts().count();
-    assert_eq!(settings, 31);
+    assert_eq!(settings, 41);
     assert_eq!(table.lines().count(), settings + 2);
     for line in table.lines() {
         assert_eq!(line.matches('|').count(), 5, "{line}");

@@ -36,12 +36,8 @@ pub trait ResponseStates: Send + Sync {
     ///
     /// # Errors
     /// [`PortError`].
-    async fn find(
-        &self,
-        scope: StateScope,
-        id: ResponseId,
-        now: Timestamp,
-    ) -> Result<Option<ResponseState>, PortError>;
+    async fn find(&self, scope: StateScope, id: ResponseId, now: Timestamp)
+    -> Result<Option<ResponseState>, PortError>;
 
     /// Which response of a scope an item belongs to.
     ///

@@ -19,7 +19,7 @@ pub(super) struct Asking {
     asked: Box<dyn Asked>,
     /// Read at most once, and only when a candidate speaks another wire.
     canonical: OnceLock<Request>,
-    /// Whether it brings state that we tagged: then even its own wire has to be written anew.
+    /// Whether it brings state that we tagged, which only its maker may get.
     has_tags: bool,
     answer_id: String,
     created: i64,
@@ -50,7 +50,7 @@ impl Asking {
     }
 
     fn is_native(&self, wire: Wire) -> bool {
-        self.asked.wire() == wire && !self.has_tags
+        self.asked.wire() == wire && (!self.has_tags || self.asked.untags())
     }
 
     /// The body for a candidate.

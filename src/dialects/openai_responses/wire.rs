@@ -59,6 +59,11 @@ pub const PARAMETERS: Names = &[
     ("context_management", Parameter::ContextManagement),
 ];
 
+/// The type of an input item that stands for another one.
+pub const ITEM_REFERENCE: &str = "item_reference";
+/// Types of items that a provider goes by the content of, whatever their ids.
+pub const ITEMS_BY_CONTENT: [&str; 6] =
+    ["message", "function_call", "function_call_output", "custom_tool_call", "custom_tool_call_output", "reasoning"];
 /// What a client asks for to get opaque reasoning state.
 pub const ENCRYPTED_REASONING: &str = "reasoning.encrypted_content";
 /// What a client asks for to get log probabilities.

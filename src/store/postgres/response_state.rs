@@ -29,7 +29,12 @@ impl ResponseStates for PostgresStore {
         within(self.keep(state, item_ids)).await.map_err(|fault| port_error(&fault))
     }
 
-    async fn find(&self, scope: StateScope, id: ResponseId, now: Timestamp) -> Result<Option<ResponseState>, PortError> {
+    async fn find(
+        &self,
+        scope: StateScope,
+        id: ResponseId,
+        now: Timestamp,
+    ) -> Result<Option<ResponseState>, PortError> {
         let found = within(async {
             query(
                 "SELECT id, scope, created_at, expires_at, envelope FROM response_states

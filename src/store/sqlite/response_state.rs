@@ -25,7 +25,12 @@ impl ResponseStates for SqliteStore {
         self.keep(state, item_ids).await.map_err(|fault| port_error(&fault))
     }
 
-    async fn find(&self, scope: StateScope, id: ResponseId, now: Timestamp) -> Result<Option<ResponseState>, PortError> {
+    async fn find(
+        &self,
+        scope: StateScope,
+        id: ResponseId,
+        now: Timestamp,
+    ) -> Result<Option<ResponseState>, PortError> {
         let row = sqlx::query(
             "SELECT id, scope, created_at, expires_at, envelope FROM response_states
              WHERE id = ?1 AND scope = ?2 AND expires_at > ?3",
