@@ -7,6 +7,8 @@ mod access;
 #[cfg(test)]
 mod architecture;
 #[cfg(test)]
+mod count_tokens;
+#[cfg(test)]
 mod edges;
 #[cfg(test)]
 mod fleet;

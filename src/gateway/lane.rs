@@ -49,7 +49,8 @@ impl Asking {
         Ok(self.canonical.get_or_init(|| request))
     }
 
-    fn is_native(&self, wire: Wire) -> bool {
+    /// Whether a wire gets the request as it came.
+    pub(super) fn is_native(&self, wire: Wire) -> bool {
         self.asked.wire() == wire && (!self.has_tags || self.asked.untags())
     }
 

@@ -8,12 +8,14 @@
 //! - [`settle`]: what is recorded of it, always, even on a hang-up.
 //! - [`models`]: what clients can discover; `probe`: one call that an operator asks for.
 //!
+//! - [`count`]: tokens, counted before a request.
 //! - [`states`]: responses that are kept for those who made them.
 //!
 //! It reads the snapshot and never the store; what is kept of responses goes through a port.
 
 pub mod admission;
 pub mod attempt;
+pub mod count;
 pub mod dispatch;
 pub mod failure;
 mod lane;
@@ -31,6 +33,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 pub use admission::Caller;
+pub use count::Counted;
 pub use dispatch::{Answer, Call};
 pub use states::{StateParts, States};
 

@@ -230,6 +230,7 @@ async fn answer(
         ("POST", "/v1/chat/completions") => behaviour::choose(&Call::read(&received, nth)),
         ("POST", "/v1/responses") => Behaviour::Answer(fixtures::answer("openai_responses", &received)),
         ("POST", "/v1/messages") => Behaviour::Answer(fixtures::answer("anthropic_messages", &received)),
+        ("POST", "/v1/messages/count_tokens") => Behaviour::Answer(fixtures::count(&received)),
         ("GET", "/v1/models") => Behaviour::Answer(chat::models()),
         (method, path) => Behaviour::Answer(chat::unknown_url(method, path)),
     };

@@ -50,6 +50,7 @@ pub fn router(state: HttpState) -> Router {
         .route("/v1/responses/{id}/cancel", any(responses::not_here))
         .route("/v1/responses/{id}/input_items", get(responses::list_input_items))
         .route("/v1/messages", post(messages::create))
+        .route("/v1/messages/count_tokens", post(messages::count_tokens))
         .route("/v1/models", get(models::list))
         .route("/v1/models/{*model}", get(models::get))
         .layer(RequestDecompressionLayer::new().pass_through_unaccepted(true))
