@@ -87,10 +87,7 @@ pub fn read_usage(usage: &Members<'_>) -> Option<TokenUsage> {
 /// Writes tokens in this wire's convention: input counts cached tokens.
 pub fn write_usage(out: &mut Out<'_>, usage: &TokenUsage) {
     out.number("input_tokens", usage.input).object("input_tokens_details", |details| {
-        details.number("cached_tokens", usage.cache_read);
-        if usage.cache_write > 0 {
-            details.number("cache_write_tokens", usage.cache_write);
-        }
+        details.number("cached_tokens", usage.cache_read).number("cache_write_tokens", usage.cache_write);
     });
     out.number("output_tokens", usage.output).object("output_tokens_details", |details| {
         details.number("reasoning_tokens", usage.reasoning);

@@ -502,7 +502,23 @@ pub(super) fn write_resource(out: &mut Out<'_>, frame: &Frame, echo: &Echo, reso
     }
     repeat(out, "user", "null");
     repeat(out, "metadata", "{}");
+    repeat(out, "prompt", "null");
+    repeat(out, "prompt_cache_options", "null");
+    for absent in ABSENT {
+        out.null(absent);
+    }
 }
+
+/// Members of a response for what is not done here.
+const ABSENT: [&str; 7] = [
+    "access_programs",
+    "conversation",
+    "image",
+    "input_transformations",
+    "moderation",
+    "prompt_cache_diagnostics",
+    "tool_usage",
+];
 
 /// Writes a whole answer for a client.
 #[must_use]

@@ -2,3 +2,4 @@
 
 mod matrix;
 mod requests;
+mod resource;
