@@ -6,6 +6,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, Uri};
 
+use super::edge::request_id;
 use super::{HttpState, credentials, render, text};
 use crate::api::envelope;
 use crate::canonical::Wire;
@@ -32,7 +33,7 @@ pub(super) async fn get(
         refuse_stream(&uri)?;
         state.gateway.get_response(&caller, &id).await
     };
-    respond(got.await)
+    respond(got.await, &headers)
 }
 
 pub(super) async fn delete(State(state): State<HttpState>, Path(id): Path<String>, headers: HeaderMap) -> Response {
@@ -42,7 +43,7 @@ pub(super) async fn delete(State(state): State<HttpState>, Path(id): Path<String
             out.text("id", &id).text("object", "response").boolean("deleted", true);
         }))
     };
-    respond(deleted.await)
+    respond(deleted.await, &headers)
 }
 
 pub(super) async fn list_input_items(
@@ -57,7 +58,7 @@ pub(super) async fn list_input_items(
         let page = ItemPage::from_query(pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())))?;
         state.gateway.list_input_items(&caller, &id, &page).await
     };
-    respond(listed.await)
+    respond(listed.await, &headers)
 }
 
 /// Endpoints of OpenAI's that are not here: said by name, so that nobody looks for a typing error.
@@ -90,11 +91,11 @@ fn refuse_stream(uri: &Uri) -> Outcome<()> {
     Ok(())
 }
 
-fn respond(json: Outcome<String>) -> Response {
+fn respond(json: Outcome<String>, headers: &HeaderMap) -> Response {
     match json {
         Ok(json) => render::json_response(vec![Bytes::from(json)]),
         Err(fault) => {
-            envelope::log(&fault, None);
+            envelope::log(&fault, Some(&request_id(headers)));
             envelope::openai_response(&fault)
         }
     }

@@ -11,6 +11,7 @@ use super::*;
 use crate::canonical::Wire;
 use crate::dialects::Asked;
 use crate::dialects::openai_responses::native::read_request;
+use crate::fault::Kind;
 use crate::time::ManualClock;
 use crate::vault::{KeyId, SystemEntropy};
 
@@ -115,7 +116,7 @@ impl Bench {
     }
 
     async fn refusal(&self, fields: &Value) -> (Kind, Option<&'static str>, Option<String>) {
-        let fault = self.resume(99, fields).await.err().expect("a refusal");
+        let fault = self.resume(99, fields).await.expect_err("a refusal");
         (fault.kind(), fault.error_code(), fault.at().map(str::to_owned))
     }
 }

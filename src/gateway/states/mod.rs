@@ -3,6 +3,8 @@
 //! Documents are encrypted here and reach their keeper through a port, so that the data plane knows no store. A keeper
 //! that cannot be reached costs the keeping of answers and never the answers.
 
+mod refusals;
+
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,9 +18,10 @@ use crate::dialects::openai_responses::native::{NativeRequest, Shown};
 use crate::dialects::openai_responses::stored::{self, ItemPage, Stored};
 use crate::domain::ports::{PortError, ResponseStates};
 use crate::domain::response_state::{ResponseId, ResponseState, StateScope};
-use crate::fault::{Fault, Kind, Outcome};
+use crate::fault::{Fault, Outcome};
 use crate::time::{Clock, Timestamp};
 use crate::vault::{Entropy, Keyring, Purpose};
+use refusals::{broken, item_not_found, not_found, previous_not_found, unreachable};
 
 /// Largest document that is kept.
 const MAX_STATE_BYTES: usize = 32 * 1024 * 1024;
@@ -279,36 +282,6 @@ fn scope_of(caller: &Caller) -> StateScope {
         Caller::Master => StateScope::MASTER,
         Caller::Key(key) => StateScope::of(key.id),
     }
-}
-
-fn shorten(id: &str) -> String {
-    id.chars().take(80).collect()
-}
-
-fn previous_not_found(id: &str) -> Fault {
-    let sentence = format!("Previous response with id '{}' not found.", shorten(id));
-    Fault::new(Kind::BadRequest).say(sentence).param("previous_response_id").code("previous_response_not_found")
-}
-
-fn item_not_found(place: usize, id: &str) -> Fault {
-    let sentence = format!(
-        "Item with id '{}' not found. Items are kept only when `store` is true and until their response is deleted.",
-        shorten(id)
-    );
-    Fault::new(Kind::BadRequest).say(sentence).param(format!("input[{place}].id")).code("previous_response_not_found")
-}
-
-fn not_found(id: &str) -> Fault {
-    Fault::new(Kind::NotFound).say(format!("Response with id '{}' not found.", shorten(id)))
-}
-
-fn unreachable() -> Fault {
-    let sentence = "Stored responses cannot be reached now; try again, or send the whole input with `store: false`.";
-    Fault::new(Kind::Unavailable).say(sentence).retry_after(Duration::from_secs(1))
-}
-
-fn broken(id: ResponseId, why: &str) -> Fault {
-    Fault::new(Kind::Internal).say("The stored response cannot be read.").because(format!("response {id} {why}"))
 }
 
 #[cfg(test)]
