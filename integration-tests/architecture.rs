@@ -39,6 +39,7 @@ const ROOMS: [(&str, &[&str]); 27] = [
             "domain",
             "routing",
             "providers",
+            "tokens",
             "transport",
             "ledger",
             "cache",

@@ -9,6 +9,8 @@ mod architecture;
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
+mod count_tokens;
+#[cfg(test)]
 mod edges;
 #[cfg(test)]
 mod fleet;
@@ -22,6 +24,8 @@ mod lifecycle;
 mod probe;
 #[cfg(test)]
 mod relay;
+#[cfg(test)]
+mod responses_state;
 #[cfg(test)]
 mod routing;
 #[cfg(test)]

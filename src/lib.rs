@@ -33,5 +33,6 @@ pub mod routing;
 pub mod store;
 pub mod telemetry;
 pub mod time;
+pub mod tokens;
 pub mod transport;
 pub mod vault;

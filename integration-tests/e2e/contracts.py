@@ -197,6 +197,57 @@ def _():
     equal(error.param, "background")
 
 
+@case("responses: three stored turns, retrieved, listed and deleted")
+def _():
+    for model in ("echo", "openai_responses/text", "anthropic_messages/text"):
+        made = []
+        for turn in ("one", "two", "three"):
+            more = {"previous_response_id": made[-1].id} if made else {}
+            made.append(oai.responses.create(model=model, input=turn, **more))
+            equal((made[-1].store, made[-1].previous_response_id), (True, more.get("previous_response_id")), model)
+        equal(len({response.id for response in made}), 3, "ids")
+        equal(oai.responses.retrieve(made[2].id).model_dump(), made[2].model_dump(), model)
+        items = list(oai.responses.input_items.list(made[2].id, order="asc", limit=2))
+        said = [made[0].output_text, made[1].output_text]
+        equal([item.content[0].text for item in items], ["one", said[0], "two", said[1], "three"], model)
+        equal([item.content[0].text for item in oai.responses.input_items.list(made[0].id)], ["one"], model)
+        if model != "echo":
+            sent = json.loads(stub_requests()[-1]["body"])
+            check("previous_response_id" not in sent, "ids of ours stay here")
+            check(all(word in json.dumps(sent, ensure_ascii=False) for word in ("one", "two", "three")), "the whole conversation")
+        oai.responses.delete(made[0].id)
+        raises(openai.NotFoundError, lambda: oai.responses.retrieve(made[0].id))
+        oai.responses.create(model=model, input="four", previous_response_id=made[2].id)
+        error = raises(openai.BadRequestError, lambda: oai.responses.create(model=model, input="x", previous_response_id=made[0].id))
+        equal((error.code, error.param), ("previous_response_not_found", "previous_response_id"))
+
+
+@case("responses: a stored stream is there when it ends, and goes on")
+def _():
+    for model in ("openai_responses/reasoning_and_interleaved_tools", "anthropic_messages/thinking_and_parallel_tools"):
+        with oai.responses.stream(model=model, input="Hello") as stream:
+            for _ in stream:
+                pass
+            reply = stream.get_final_response()
+        equal(oai.responses.retrieve(reply.id).output_text, reply.output_text, model)
+        outputs = [{"type": "function_call_output", "call_id": item.call_id, "output": "42"} for item in reply.output if item.type == "function_call"]
+        with oai.responses.stream(model=model, input=outputs, previous_response_id=reply.id) as stream:
+            equal([event.type for event in stream][-1], "response.completed", model)
+        sent = stub_requests()[-1]["body"]
+        check("EqQBCg+/==" in sent or "gAAAA" in sent, f"state of {model} went back")
+        check("ug1." not in sent, "no tag of ours reaches a provider")
+
+
+@case("messages: tokens counted by the provider, else estimated")
+def _():
+    counted = ant.messages.with_raw_response.count_tokens(model="anthropic_messages/text", messages=HELLO, system="Be brief.")
+    equal((counted.parse().input_tokens, counted.headers.get("x-unified-estimated")), (1234, None))
+    counted = ant.messages.with_raw_response.count_tokens(model="echo", messages=HELLO)
+    equal(counted.headers.get("x-unified-estimated"), "true")
+    check(0 < counted.parse().input_tokens < 50, "an estimate")
+    raises(anthropic.NotFoundError, lambda: ant.messages.count_tokens(model="nothing/here", messages=HELLO))
+
+
 @case("chat: over Messages and Responses, tools and finish reasons")
 def _():
     for model, reason in (("anthropic_messages/thinking_and_tools", "tool_calls"), ("openai_responses/reasoning_and_tools", "tool_calls"),

@@ -15,6 +15,7 @@ use tonic_health::server::HealthReporter;
 use super::follow::Follower;
 use super::serve::Listener;
 use super::storage::{Secrets, Storage};
+use super::sweep;
 use super::tasks::Tasks;
 use super::tls::{self, Protocols};
 use crate::api::admin_auth::AdminAuth;
@@ -38,7 +39,7 @@ use crate::domain::names::PublicModel;
 use crate::domain::replica::ReplicaId;
 use crate::domain::secret::{Credentials, ExposeSecret};
 use crate::fault::{Fault, Kind, Outcome};
-use crate::gateway::{Bounds, ErrorDetail, Gateway, Parts as GatewayParts};
+use crate::gateway::{Bounds, ErrorDetail, Gateway, Parts as GatewayParts, StateParts, States};
 use crate::ledger::redis::RedisLink;
 use crate::providers;
 use crate::routing::{ProbeDeployment, Publisher, Snapshot};
@@ -101,7 +102,7 @@ pub async fn start(config: Config) -> Outcome<Running> {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    let Config { server, security, store: store_settings, limits, upstream, .. } = config;
+    let Config { server, security, store: store_settings, limits, upstream, responses, .. } = config;
     let is_strict = store_settings.readiness == Strictness::Strict;
     let redis = store_settings.databases.as_ref().and_then(|databases| databases.redis.as_ref());
     let redis = redis.map(RedisLink::new).transpose()?;
@@ -125,6 +126,7 @@ pub async fn start(config: Config) -> Outcome<Running> {
         ..Readiness::default()
     });
     let Secrets { master_key, is_new, path: master_key_path, keyring } = secrets;
+    let keyring = Arc::new(keyring);
     let publisher = Arc::new(Publisher::new(Snapshot::empty(clock.now())));
     let master = MasterKey::new(master_key.expose_secret());
     let auth = Arc::new(AdminAuth::new(master.clone(), Arc::clone(&clock)));
@@ -150,6 +152,14 @@ pub async fn start(config: Config) -> Outcome<Running> {
             upstream::ErrorDetail::Sanitized => ErrorDetail::Sanitized,
             upstream::ErrorDetail::Generic => ErrorDetail::Generic,
         },
+        states: Arc::new(States::new(StateParts {
+            port: storage.stores().response_states,
+            keyring: Arc::clone(&keyring),
+            entropy: Arc::new(SystemEntropy),
+            clock: Arc::clone(&clock),
+            default_store: responses.store_default,
+            retention: responses.retention,
+        })),
     });
     let core = Core::build(&storage, keyring, &clock, publisher, Arc::new(gateway.clone()))?;
     if !is_shared {
@@ -229,6 +239,7 @@ pub async fn start(config: Config) -> Outcome<Running> {
         grpc_health: grpc_health.clone(),
         accepting: accepting.subscribe(),
     };
+    background.start(sweep::run(storage.stores().response_states, Arc::clone(&clock), last_breath.clone()));
     let mut loaded = readiness.subscribe();
     tasks.start(follower.run());
     if !is_shared {
@@ -271,14 +282,13 @@ impl Core {
     /// Puts the control plane together. Reads nothing yet.
     fn build(
         storage: &Storage,
-        keyring: crate::vault::Keyring,
+        keyring: Arc<crate::vault::Keyring>,
         clock: &Arc<dyn Clock>,
         publisher: Arc<Publisher>,
         probe: Arc<dyn ProbeDeployment>,
     ) -> Outcome<Self> {
         let stores = storage.stores();
         let catalog = Arc::new(Catalog::load(providers::presets())?);
-        let keyring = Arc::new(keyring);
         let propagation = Arc::new(Propagation::new(
             stores.clone(),
             Arc::clone(&catalog),

@@ -16,6 +16,7 @@ mod serve;
 mod shutdown;
 mod storage;
 mod store_command;
+mod sweep;
 mod tasks;
 mod tls;
 

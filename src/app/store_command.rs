@@ -20,7 +20,7 @@ pub(super) async fn migrate(config: Config) -> Outcome<()> {
     say("The schema is up to date.\n")
 }
 
-/// Encrypts stored credentials anew with the active key.
+/// Encrypts stored credentials and responses anew with the active key.
 ///
 /// # Errors
 /// `Unavailable` when the store is; `Internal` when rows are left that cannot be read: they are named.
@@ -30,21 +30,21 @@ pub(super) async fn rotate_encryption(config: Config) -> Outcome<()> {
     storage.close().await;
     let rotation = rotated?;
     let mut text = format!(
-        "Active key {:?}: {} credentials encrypted anew, {} had it already, {} were written by others meanwhile.\n",
+        "Active key {:?}: {} envelopes encrypted anew, {} had it already, {} were written by others meanwhile.\n",
         keyring.active().as_str(),
         rotation.resealed,
         rotation.current,
         rotation.overtaken
     );
     for (id, reason) in &rotation.unreadable {
-        text.push_str(&format!("left as it is: deployment {id} {reason}\n"));
+        text.push_str(&format!("left as it is: {id} {reason}\n"));
     }
     say(&text)?;
     if rotation.unreadable.is_empty() {
         return Ok(());
     }
     let count = rotation.unreadable.len();
-    Err(Fault::new(Kind::Unavailable).say(format!("{count} credentials could not be read; they are left as they are.")))
+    Err(Fault::new(Kind::Unavailable).say(format!("{count} envelopes could not be read; they are left as they are.")))
 }
 
 fn say(text: &str) -> Outcome<()> {

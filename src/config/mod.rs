@@ -15,6 +15,7 @@ mod table;
 pub mod admin;
 pub mod limits;
 pub mod logging;
+pub mod responses;
 pub mod secrets;
 pub mod security;
 pub mod server;
@@ -48,6 +49,8 @@ pub struct Config {
     pub store: store::Store,
     /// Sizes and times that bound a request.
     pub limits: limits::Limits,
+    /// Stored responses.
+    pub responses: responses::Responses,
     /// What is logged, and how.
     pub logging: logging::Logging,
     /// Calls to providers.
@@ -69,6 +72,8 @@ struct Raw {
     #[command(flatten)]
     limits: limits::Raw,
     #[command(flatten)]
+    responses: responses::Raw,
+    #[command(flatten)]
     logging: logging::Raw,
     #[command(flatten)]
     upstream: upstream::Raw,
@@ -84,6 +89,7 @@ impl Raw {
             security: self.security.check(mode, &mut problems, &mut warnings),
             store,
             limits: self.limits.check(&mut problems),
+            responses: self.responses.check(&mut problems),
             logging: self.logging.check(surroundings.stderr_is_terminal(), &mut problems),
             upstream: self.upstream.check(&mut problems),
             warnings,

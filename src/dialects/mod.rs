@@ -53,6 +53,11 @@ pub trait Asked: Send + Sync + fmt::Debug {
     /// The body as it came.
     fn bytes(&self) -> &Bytes;
 
+    /// Whether [`Self::for_upstream`] gives tagged state back to its maker. If not, a body with tags is written anew.
+    fn untags(&self) -> bool {
+        false
+    }
+
     /// The body for a provider that speaks the same wire, in pieces.
     ///
     /// # Errors
@@ -157,6 +162,15 @@ pub trait Decode: Send + fmt::Debug {
 pub trait Encode: Send + fmt::Debug {
     /// Writes one event.
     fn encode(&mut self, delta: &Delta, out: &mut BytesMut);
+
+    /// Writes what comes before the last event of a whole answer, and answers it as the client has it by then, in
+    /// contracts whose answers can be kept. [`Self::close`] follows.
+    fn complete(&mut self, _out: &mut BytesMut) -> Option<Bytes> {
+        None
+    }
+
+    /// Notes that the answer is not kept after all: its last event says so.
+    fn not_kept(&mut self) {}
 
     /// Writes the end of a whole answer.
     fn close(&mut self, out: &mut BytesMut);

@@ -74,6 +74,15 @@ pub trait NativeStream: Send {
     /// [`StreamError`]; nothing of the event is for the client.
     fn relay(&mut self, event: Option<&[u8]>, data: &Bytes, out: &mut BytesMut) -> Result<Signal, StreamError>;
 
+    /// Writes what comes before the last event of a stream whose semantic end was seen, and answers the whole answer as
+    /// the client has it by then, in contracts whose answers can be kept. [`Self::write_closing`] follows.
+    fn complete(&mut self, _out: &mut BytesMut) -> Option<Bytes> {
+        None
+    }
+
+    /// Notes that the answer is not kept after all: its last event says so.
+    fn not_kept(&mut self) {}
+
     /// Writes what the client gets after the last event of a stream whose semantic end was seen.
     fn write_closing(&mut self, out: &mut BytesMut);
 

@@ -76,6 +76,14 @@ impl NativeStream for Translation {
         Ok(if self.is_done { Signal::Done } else { signal })
     }
 
+    fn complete(&mut self, out: &mut BytesMut) -> Option<Bytes> {
+        self.encoder.complete(out)
+    }
+
+    fn not_kept(&mut self) {
+        self.encoder.not_kept();
+    }
+
     fn write_closing(&mut self, out: &mut BytesMut) {
         self.encoder.close(out);
     }

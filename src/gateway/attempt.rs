@@ -55,7 +55,7 @@ pub(super) enum Opened {
 }
 
 /// Names of request fields that did not reach the provider as sent.
-pub(super) type Dropped = Vec<Cow<'static, str>>;
+pub type Dropped = Vec<Cow<'static, str>>;
 
 /// A stream being read.
 pub(super) struct OpenStream {
@@ -312,7 +312,7 @@ pub(super) fn stream_failure(error: BrokenStream, provider: &Provider, target: &
     }
 }
 
-fn send_failure(error: &SendError) -> Failure {
+pub(super) fn send_failure(error: &SendError) -> Failure {
     let cause = chain(error);
     match error {
         SendError::Connect(_) | SendError::Unprocessed(_) => Failure::transient(Repeat::Safe, cause),
@@ -321,7 +321,7 @@ fn send_failure(error: &SendError) -> Failure {
     }
 }
 
-fn read_failure(error: &ReadError) -> Failure {
+pub(super) fn read_failure(error: &ReadError) -> Failure {
     match error {
         ReadError::Stalled => Failure::timed_out(chain(error)),
         ReadError::Cut(_) | ReadError::TooLarge(_) => Failure::transient(Repeat::Once, chain(error)),
@@ -339,7 +339,13 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-async fn error_answer(reply: &mut Reply, provider: &Provider, target: &Target, wire: Wire, bounds: Bounds) -> Failure {
+pub(super) async fn error_answer(
+    reply: &mut Reply,
+    provider: &Provider,
+    target: &Target,
+    wire: Wire,
+    bounds: Bounds,
+) -> Failure {
     let status = reply.status.as_u16();
     let retry_after = read_retry_after(&reply.headers);
     // The body explains; without it the status has to do.
@@ -378,7 +384,7 @@ fn stated(error: &ProviderError, status: Option<u16>, provider: &Provider, targe
     }
 }
 
-fn request_failure(fault: &crate::fault::Fault) -> Failure {
+pub(super) fn request_failure(fault: &crate::fault::Fault) -> Failure {
     Failure {
         class: FailureClass::Request,
         detail: Some(Detail { message: fault.message().to_owned(), param: fault.at().map(str::to_owned) }),

@@ -21,13 +21,15 @@ use super::attempt::{AttemptInput, Deadlines, Dropped, Opened, attempt};
 use super::failure::{Failure, Repeat, worst};
 use super::lane::{Asking, transports};
 use super::settle::{Ending, Record};
+use super::states::{Keep, next_id};
 use super::stream::{self, Committed};
 use super::{Caller, Gateway, Parts};
 use crate::canonical::Wire;
-use crate::dialects;
+use crate::dialects::{self, Asked, openai_responses};
 use crate::domain::fallback::FallbackReason;
 use crate::domain::names::PublicModel;
 use crate::domain::operation::Operation;
+use crate::domain::response_state::ResponseId;
 use crate::domain::settings::ExecutionPolicy;
 use crate::fault::{Fault, Kind, Outcome};
 use crate::providers::FailureClass;
@@ -82,8 +84,8 @@ impl Gateway {
     /// # Errors
     /// What the caller is to be told, before anything of the answer was sent.
     pub async fn generate(&self, call: Call) -> Outcome<Answer> {
-        let asked = dialects::scan(call.contract, call.body)?;
-        call.caller.check_model(asked.model())?;
+        let id = next_id(self.parts.clock.now(), self.parts.dice.as_ref());
+        let (asked, keep) = self.scan(call.contract, call.body, &call.caller, id).await?;
         let is_stream = asked.is_stream();
         let record = Record::start(
             Arc::clone(&self.parts.clock),
@@ -93,10 +95,9 @@ impl Gateway {
             is_stream,
         );
         let policy = call.snapshot.settings().policy(Operation::TextGenerate);
-        let dice = &self.parts.dice;
-        let answer_id = format!("{:016x}{:016x}", dice(u64::MAX), dice(u64::MAX));
         let run = Run {
-            asking: Asking::new(asked, answer_id, self.parts.clock.now().unix_s()),
+            asking: Asking::new(asked, id.to_hex(), self.parts.clock.now().unix_s()),
+            keep,
             parts: Arc::clone(&self.parts),
             snapshot: call.snapshot,
             forwarded: call.forwarded,
@@ -107,6 +108,25 @@ impl Gateway {
             record,
         };
         if is_stream { self.open_stream(run).await } else { run.whole().await }
+    }
+
+    /// Scans a request, and completes it where it goes on from a stored response.
+    async fn scan(
+        &self,
+        contract: Wire,
+        body: Bytes,
+        caller: &Caller,
+        id: ResponseId,
+    ) -> Outcome<(Box<dyn Asked>, Option<Keep>)> {
+        if contract != Wire::Responses {
+            let asked = dialects::scan(contract, body)?;
+            caller.check_model(asked.model())?;
+            return Ok((asked, None));
+        }
+        let request = openai_responses::native::read_request(body)?;
+        caller.check_model(request.model())?;
+        let (request, keep) = self.parts.states.resume(caller, request, id).await?;
+        Ok((Box::new(request), keep))
     }
 
     /// Waits for the stream to commit, by its first output or by the clock.
@@ -141,6 +161,8 @@ struct Run {
     parts: Arc<Parts>,
     snapshot: Arc<Snapshot>,
     asking: Asking,
+    /// What keeps the answer.
+    keep: Option<Keep>,
     forwarded: HeaderMap,
     is_strict: bool,
     policy: ExecutionPolicy,
@@ -153,11 +175,18 @@ struct Run {
 impl Run {
     async fn whole(mut self) -> Outcome<Answer> {
         match self.search().await {
-            Ok((_, Opened::Whole(reply, dropped))) => {
+            Ok((candidate, Opened::Whole(reply, dropped))) => {
                 self.record.output_begins();
                 self.record.reported(reply.usage, reply.finish_reason.as_deref());
                 self.record.settle(Ending::Success, None);
-                Ok(Answer { body: AnswerBody::Whole(reply.body), dropped })
+                let mut body = reply.body;
+                if let Some(keep) = self.keep.take() {
+                    let response = Bytes::from(body.concat());
+                    let origin = &candidate.target.opaque_id;
+                    let is_kept = keep.save(&response, origin, self.record.request_id()).await;
+                    body = if is_kept { vec![response] } else { openai_responses::native::not_kept(response) };
+                }
+                Ok(Answer { body: AnswerBody::Whole(body), dropped })
             }
             Ok((_, Opened::Stream(_))) => Err(Kind::Internal.into()),
             Err(fault) => Err(self.fail(fault)),
@@ -169,7 +198,8 @@ impl Run {
             Ok((candidate, Opened::Stream(open))) => {
                 self.record.output_begins();
                 let idle = ms(self.policy.idle_ms);
-                Ok(Committed { open, target: candidate.target, record: self.record, idle, end: self.end })
+                let Self { keep, record, end, .. } = self;
+                Ok(Committed { open, target: candidate.target, record, keep, idle, end })
             }
             Ok((_, Opened::Whole(..))) => Err(Kind::Internal.into()),
             Err(fault) => Err(self.fail(fault)),

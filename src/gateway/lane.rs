@@ -19,7 +19,7 @@ pub(super) struct Asking {
     asked: Box<dyn Asked>,
     /// Read at most once, and only when a candidate speaks another wire.
     canonical: OnceLock<Request>,
-    /// Whether it brings state that we tagged: then even its own wire has to be written anew.
+    /// Whether it brings state that we tagged, which only its maker may get.
     has_tags: bool,
     answer_id: String,
     created: i64,
@@ -49,8 +49,9 @@ impl Asking {
         Ok(self.canonical.get_or_init(|| request))
     }
 
-    fn is_native(&self, wire: Wire) -> bool {
-        self.asked.wire() == wire && !self.has_tags
+    /// Whether a wire gets the request as it came.
+    pub(super) fn is_native(&self, wire: Wire) -> bool {
+        self.asked.wire() == wire && (!self.has_tags || self.asked.untags())
     }
 
     /// The body for a candidate.

@@ -8,16 +8,21 @@
 //! - [`settle`]: what is recorded of it, always, even on a hang-up.
 //! - [`models`]: what clients can discover; `probe`: one call that an operator asks for.
 //!
-//! It reads the snapshot and never the store.
+//! - [`count`]: tokens, counted before a request.
+//! - [`states`]: responses that are kept for those who made them.
+//!
+//! It reads the snapshot and never the store; what is kept of responses goes through a port.
 
 pub mod admission;
 pub mod attempt;
+pub mod count;
 pub mod dispatch;
 pub mod failure;
 mod lane;
 pub mod models;
 mod probe;
 pub mod settle;
+pub mod states;
 pub mod stream;
 
 use std::future::Future;
@@ -28,7 +33,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 pub use admission::Caller;
+pub use count::Counted;
 pub use dispatch::{Answer, Call};
+pub use states::{StateParts, States};
 
 /// What a request is served by; taken once with [`Gateway::snapshot`].
 pub use crate::routing::Snapshot;
@@ -89,6 +96,8 @@ pub struct Parts {
     pub bounds: Bounds,
     /// How much of a provider's error a caller sees.
     pub error_detail: ErrorDetail,
+    /// Keeps responses.
+    pub states: Arc<States>,
 }
 
 impl std::fmt::Debug for Parts {

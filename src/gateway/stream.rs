@@ -14,6 +14,7 @@ use super::Parts;
 use super::attempt::{BrokenStream, OpenStream, Step, stream_failure};
 use super::dispatch::Opening;
 use super::settle::{Ending, Record};
+use super::states::Keep;
 use crate::canonical::Wire;
 use crate::dialects::native::Signal;
 use crate::dialects::write_fault_event;
@@ -30,6 +31,8 @@ pub(super) struct Committed {
     pub open: Box<OpenStream>,
     pub target: Arc<Target>,
     pub record: Record,
+    /// What keeps the answer when it is whole.
+    pub keep: Option<Keep>,
     pub idle: Duration,
     pub end: Instant,
 }
@@ -97,11 +100,15 @@ pub(super) async fn pump(parts: Arc<Parts>, mut stream: Committed, sender: mpsc:
     match ending {
         Ok(()) => {
             stream.record.settle(Ending::Success, None);
+            stream.keep_answer().await;
             stream.open.relay.write_closing(&mut stream.open.pending);
             // Settled: a client that leaves now has its answer.
             _ = client.send(stream.open.pending.split().freeze()).await;
         }
-        Err(Stop::ClientGone) if stream.open.relay.is_finished() => stream.record.settle(Ending::Success, None),
+        Err(Stop::ClientGone) if stream.open.relay.is_finished() => {
+            stream.record.settle(Ending::Success, None);
+            stream.keep_answer().await;
+        }
         Err(Stop::ClientGone) => stream.record.settle(Ending::Cancelled, None),
         Err(Stop::Failed(fault)) => {
             stream.record.settle(Ending::Error, Some(&fault));
@@ -113,6 +120,18 @@ pub(super) async fn pump(parts: Arc<Parts>, mut stream: Committed, sender: mpsc:
 }
 
 impl Committed {
+    /// Keeps the whole answer before its last event says that it is kept.
+    async fn keep_answer(&mut self) {
+        let Some(keep) = self.keep.take() else { return };
+        let is_kept = match self.open.relay.complete(&mut self.open.pending) {
+            Some(response) => keep.save(&response, &self.target.opaque_id, self.record.request_id()).await,
+            None => false,
+        };
+        if !is_kept {
+            self.open.relay.not_kept();
+        }
+    }
+
     /// Reads and sends until the protocol's end. What is still to be sent then is in `open.pending`.
     async fn pump(&mut self, parts: &Parts, client: &Client) -> Result<(), Stop> {
         loop {

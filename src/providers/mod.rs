@@ -167,6 +167,18 @@ pub fn address(
     Ok(Outgoing { method: Method::POST, uri, headers, body })
 }
 
+/// The same call to an endpoint below its own, such as `/count_tokens`.
+///
+/// # Errors
+/// [`AddressError::BadUrl`].
+pub fn below(mut outgoing: Outgoing, path: &str) -> Result<Outgoing, AddressError> {
+    let uri = outgoing.uri.to_string();
+    let (endpoint, query) = uri.split_once('?').map_or((uri.as_str(), None), |(path, query)| (path, Some(query)));
+    let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+    outgoing.uri = format!("{endpoint}{path}{query}").parse().map_err(|_| AddressError::BadUrl)?;
+    Ok(outgoing)
+}
+
 fn secret_header(text: &str) -> Result<HeaderValue, AddressError> {
     let mut value = HeaderValue::from_str(text).map_err(|_| AddressError::BadHeader)?;
     value.set_sensitive(true);

@@ -2,7 +2,7 @@
 //!
 //! One trait per noun; every backend implements all of them and passes `conformance`. A write is one transaction: the
 //! row, the next configuration revision, its change-log entries, the audit entry and, for creations that carry a client
-//! `request_id`, the idempotency record. The data plane never comes here; it reads the snapshot.
+//! `request_id`, the idempotency record. The data plane never comes here; it reads the snapshot. What it keeps of responses crosses a port.
 //!
 //! Constraints live in the schema; what they refuse comes back as a [`Fault`](crate::fault::Fault) of the right kind, never as SQL.
 
@@ -12,6 +12,7 @@ pub mod change;
 pub mod deployment;
 pub mod fallback;
 pub mod replica;
+pub mod response_state;
 pub mod settings;
 mod values;
 pub mod virtual_key;
@@ -31,6 +32,7 @@ pub use change::ChangeStore;
 pub use deployment::DeploymentStore;
 pub use fallback::FallbackStore;
 pub use replica::ReplicaStore;
+pub use response_state::ResponseStateStore;
 pub use settings::SettingsStore;
 pub use virtual_key::VirtualKeyStore;
 pub use write::{BadRow, Created, Idempotency, Loaded, Write};
@@ -54,6 +56,8 @@ pub struct Stores {
     pub batches: Arc<dyn BatchStore>,
     /// Heartbeats.
     pub replicas: Arc<dyn ReplicaStore>,
+    /// Stored responses.
+    pub response_states: Arc<dyn ResponseStateStore>,
 }
 
 impl std::fmt::Debug for Stores {

@@ -42,6 +42,8 @@ pub mod header {
     pub const SERVED_BY: &str = "x-unified-served-by";
     /// Request fields that were dropped or emulated, separated by commas.
     pub const DROPPED: &str = "x-unified-dropped";
+    /// `true` on a count of tokens that was estimated here.
+    pub const ESTIMATED: &str = "x-unified-estimated";
     /// `true` refuses a request rather than dropping a field of it.
     pub const STRICT: &str = "x-unified-strict";
     /// Free tags for the operation record, separated by commas.

@@ -41,12 +41,15 @@ impl KeyId {
 pub enum Purpose {
     /// Credentials of a deployment; the row is the deployment id.
     DeploymentCredentials,
+    /// A stored response; the row is its id.
+    ResponseState,
 }
 
 impl Purpose {
     const fn as_str(self) -> &'static str {
         match self {
             Self::DeploymentCredentials => "deployment-credentials",
+            Self::ResponseState => "response-state",
         }
     }
 }

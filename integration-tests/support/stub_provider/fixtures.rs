@@ -1,4 +1,4 @@
-//! Responses, Messages and Gemini: the request's model names the fixture that answers it.
+//! Responses, Messages and Gemini: the request's model names the fixture that answers it, or how tokens are counted.
 
 use super::script::Script;
 use super::server::Received;
@@ -55,5 +55,20 @@ pub(super) fn answer(wire: &str, received: &Received) -> Script {
             let error = json!({"type": "not_found_error", "message": "model: unknown", "code": "model_not_found"});
             Script::json(404, json!({"type": "error", "error": error}).to_string())
         }
+    }
+}
+
+/// A count of tokens: `text` has a counter, `text_too_strange` refuses, others have none.
+pub(super) fn count(received: &Received) -> Script {
+    let refusal = |kind: &str, message: &str| {
+        json!({"type": "error", "error": {"type": kind, "message": message}, "request_id": "req_Stub1"}).to_string()
+    };
+    match received.model.as_str() {
+        "text" if received.json().get("max_tokens").is_some() => {
+            Script::json(400, refusal("invalid_request_error", "max_tokens: Extra inputs are not permitted"))
+        }
+        "text" => Script::json(200, r#"{"input_tokens": 1234}"#),
+        "text_too_strange" => Script::json(400, refusal("invalid_request_error", "messages.0: role is unknown")),
+        _ => Script::json(404, refusal("not_found_error", "Not Found")),
     }
 }

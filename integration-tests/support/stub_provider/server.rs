@@ -234,6 +234,7 @@ async fn answer(
             let (model, is_stream) = fixtures::read_gemini_path(&received.path).unwrap_or_default();
             Behaviour::Answer(fixtures::answer_gemini(model, is_stream))
         }
+        ("POST", "/v1/messages/count_tokens") => Behaviour::Answer(fixtures::count(&received)),
         ("GET", "/v1/models") => Behaviour::Answer(chat::models()),
         (method, path) => Behaviour::Answer(chat::unknown_url(method, path)),
     };

@@ -11,7 +11,7 @@ use crate::telemetry::names::header;
 
 /// How long a browser may remember what it was told.
 const MAX_AGE: Duration = Duration::from_secs(600);
-const EXPOSED: [&str; 15] = [
+const EXPOSED: [&str; 16] = [
     header::REQUEST_ID,
     header::ANTHROPIC_REQUEST_ID,
     header::LIMIT_REQUESTS,
@@ -27,6 +27,7 @@ const EXPOSED: [&str; 15] = [
     header::CACHE_STATUS,
     header::SERVED_BY,
     header::DROPPED,
+    header::ESTIMATED,
 ];
 
 /// Lets pages of these origins in; of all when there is no list.

@@ -20,7 +20,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use http::{Method, Uri};
 use tower_http::decompression::RequestDecompressionLayer;
 
@@ -44,7 +44,13 @@ pub fn router(state: HttpState) -> Router {
     Router::new()
         .route("/v1/chat/completions", post(chat_completions::create))
         .route("/v1/responses", post(responses::create))
+        .route("/v1/responses/compact", any(responses::not_here))
+        .route("/v1/responses/input_tokens", any(responses::not_here))
+        .route("/v1/responses/{id}", get(responses::get).delete(responses::delete))
+        .route("/v1/responses/{id}/cancel", any(responses::not_here))
+        .route("/v1/responses/{id}/input_items", get(responses::list_input_items))
         .route("/v1/messages", post(messages::create))
+        .route("/v1/messages/count_tokens", post(messages::count_tokens))
         .route("/v1/models", get(models::list))
         .route("/v1/models/{*model}", get(models::get))
         .layer(RequestDecompressionLayer::new().pass_through_unaccepted(true))

@@ -1,5 +1,6 @@
 //! Answers of the data plane as HTTP responses.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::task::Poll;
 
@@ -10,8 +11,8 @@ use futures_util::stream;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue};
 
-use crate::gateway::Answer;
 use crate::gateway::dispatch::AnswerBody;
+use crate::gateway::{Answer, Counted};
 use crate::telemetry::names::header;
 
 /// Renders an answer.
@@ -31,12 +32,26 @@ pub(super) fn answer(answer: Answer) -> Response {
             response
         }
     };
-    if !answer.dropped.is_empty()
-        && let Ok(names) = HeaderValue::try_from(answer.dropped.join(","))
+    write_dropped(&answer.dropped, &mut response);
+    response
+}
+
+/// Renders a count of tokens.
+pub(super) fn count(counted: Counted) -> Response {
+    let mut response = json_response(vec![counted.body]);
+    if counted.is_estimated {
+        response.headers_mut().insert(HeaderName::from_static(header::ESTIMATED), HeaderValue::from_static("true"));
+    }
+    write_dropped(&counted.dropped, &mut response);
+    response
+}
+
+fn write_dropped(dropped: &[Cow<'static, str>], response: &mut Response) {
+    if !dropped.is_empty()
+        && let Ok(names) = HeaderValue::try_from(dropped.join(","))
     {
         response.headers_mut().insert(HeaderName::from_static(header::DROPPED), names);
     }
-    response
 }
 
 /// A JSON body in pieces, with its length.

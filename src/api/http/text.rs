@@ -4,12 +4,13 @@ use axum::extract::Request;
 use axum::response::Response;
 use http::{HeaderMap, HeaderValue};
 
+use super::body::HeldBody;
 use super::edge::request_id;
 use super::{HttpState, credentials, render};
 use crate::api::envelope;
 use crate::canonical::Wire;
 use crate::fault::{Fault, Outcome};
-use crate::gateway::{Answer, Call};
+use crate::gateway::Call;
 use crate::telemetry::names::header;
 
 /// Answers one request.
@@ -19,11 +20,20 @@ pub(super) async fn generate(
     forwarded: &[&'static str],
     request: Request,
 ) -> Response {
-    let id = request_id(request.headers());
-    let mut response = match answer(&state, contract, forwarded, request).await {
+    let (id, answer) = match read_call(&state, contract, forwarded, request).await {
+        // The body's share of memory is held until the answer commits.
+        (id, Ok((call, _held))) => (id, state.gateway.generate(call).await),
+        (id, Err(fault)) => (id, Err(fault)),
+    };
+    let response = match answer {
         Ok(answer) => render::answer(answer),
         Err(fault) => refuse(contract, &fault, &id),
     };
+    with_request_id(contract, &id, response)
+}
+
+/// Names the request where the clients of a contract look for it.
+pub(super) fn with_request_id(contract: Wire, id: &str, mut response: Response) -> Response {
     if contract == Wire::Messages
         && let Ok(id) = HeaderValue::try_from(id)
     {
@@ -50,7 +60,24 @@ pub(super) fn contract_of(path: &str) -> Wire {
     }
 }
 
-async fn answer(state: &HttpState, contract: Wire, forwarded: &[&'static str], request: Request) -> Outcome<Answer> {
+/// Reads a request: its id, and what the gateway is asked, with the body's share of memory.
+pub(super) async fn read_call(
+    state: &HttpState,
+    contract: Wire,
+    forwarded: &[&'static str],
+    request: Request,
+) -> (String, Outcome<(Call, HeldBody)>) {
+    let id = request_id(request.headers());
+    let call = call(state, contract, forwarded, request).await;
+    (id, call)
+}
+
+async fn call(
+    state: &HttpState,
+    contract: Wire,
+    forwarded: &[&'static str],
+    request: Request,
+) -> Outcome<(Call, HeldBody)> {
     let (parts, body) = request.into_parts();
     let snapshot = state.gateway.snapshot();
     let caller = state.gateway.authenticate(&snapshot, &credentials::presented(&parts.headers))?;
@@ -64,8 +91,7 @@ async fn answer(state: &HttpState, contract: Wire, forwarded: &[&'static str], r
         forwarded: passing(&parts.headers, forwarded),
         request_id: request_id(&parts.headers),
     };
-    // The body's share of memory is held until the answer commits.
-    state.gateway.generate(call).await
+    Ok((call, held))
 }
 
 /// A header that is `true`, `false` or absent.

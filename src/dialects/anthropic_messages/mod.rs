@@ -1,5 +1,6 @@
 //! Anthropic Messages. Source: the public API reference of `POST /v1/messages` (version 2023-06-01) and its streaming guide.
 
+pub mod count;
 pub mod fault;
 pub mod native;
 pub mod read;

@@ -23,6 +23,8 @@ pub struct NativeRequest {
     model: String,
     is_stream: bool,
     effort: Option<String>,
+    /// Whether a turn is the developer's, which is a role that providers of this wire do not know.
+    has_developer: bool,
 }
 
 /// Scans a client's request.
@@ -52,7 +54,17 @@ pub fn read_request(body: Bytes) -> Outcome<NativeRequest> {
     // Thinking that was asked for by number takes as long as that of high effort.
     let thinks = field("thinking").and_then(|thinking| thinking.object().ok()?.any_text("type"));
     let effort = effort.or_else(|| thinks.filter(|kind| kind != "disabled").map(|_| "high".to_owned()));
-    Ok(NativeRequest { model, is_stream, effort, raw })
+    let has_developer = has_developer(&messages, raw.bytes())?;
+    Ok(NativeRequest { model, is_stream, effort, has_developer, raw })
+}
+
+fn has_developer(messages: &Node<'_>, body: &[u8]) -> Outcome<bool> {
+    // Most requests do not even have the word.
+    if memchr::memmem::find(body, b"developer").is_none() {
+        return Ok(false);
+    }
+    let role = |message: &Node<'_>| message.object().ok().and_then(|message| message.any_text("role"));
+    Ok(messages.list()?.iter().any(|message| role(message).as_deref() == Some("developer")))
 }
 
 impl Asked for NativeRequest {
@@ -77,6 +89,9 @@ impl Asked for NativeRequest {
     }
 
     fn for_upstream(&self, to: &Addressee<'_>) -> Outcome<Written> {
+        if self.has_developer {
+            return write::write_request(&self.read()?, to);
+        }
         let mut splice = self.raw.splice();
         splice.set("model", json_string(to.model));
         Ok(Written { body: splice.finish(), dropped: Vec::new() })

@@ -79,9 +79,10 @@ fn read_message(message: &Node<'_>) -> Outcome<Turn> {
         "user" => Role::User,
         "assistant" => Role::Assistant,
         "system" => Role::System,
+        "developer" => Role::Developer,
         other => {
             let shown: String = other.chars().take(40).collect();
-            return Err(role.refuse(format!("must be user, assistant or system; is `{shown}`")));
+            return Err(role.refuse(format!("must be user, assistant, system or developer; is `{shown}`")));
         }
     };
     Ok(Turn::new(role, read_content(&fields.need("content")?)?))

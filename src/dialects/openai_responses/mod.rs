@@ -3,6 +3,7 @@
 pub mod fault;
 pub mod native;
 pub mod read;
+pub mod stored;
 pub mod stream;
 pub mod wire;
 pub mod write;

@@ -12,7 +12,7 @@ use crate::dialects::openai_chat::fault::read_error_value;
 use crate::dialects::openai_chat::read::{file_data, read_effort};
 use crate::dialects::state;
 use crate::dialects::{breakpoint, fields};
-use crate::fault::{Fault, Outcome};
+use crate::fault::{Fault, Kind, Outcome};
 
 /// Reads a request into the canonical form.
 ///
@@ -88,6 +88,14 @@ fn read_input(input: &Node<'_>, turns: &mut Vec<Turn>) -> Outcome<()> {
         }
     }
     Ok(())
+}
+
+/// Checks an item of a client's input.
+///
+/// # Errors
+/// `BadRequest` that names the field.
+pub fn check_item(item: &Node<'_>) -> Outcome<()> {
+    read_item(item).map(drop)
 }
 
 fn read_item(item: &Node<'_>) -> Outcome<(Role, Vec<Part>)> {
@@ -365,10 +373,15 @@ pub(super) fn own_state(item: &Members<'_>) -> Option<State> {
 /// `BadRequest` that names the field.
 pub fn refuse_unsupported(root: &Members<'_>) -> Outcome<()> {
     if root.boolean("background")?.unwrap_or_default() {
-        return Err(Fault::invalid("background", "is not supported by this gateway; leave it out"));
+        return Err(unsupported("background", "leave it out"));
     }
     if root.has("conversation") {
-        return Err(Fault::invalid("conversation", "is not supported by this gateway; send the input"));
+        return Err(unsupported("conversation", "send the input, or go on from a previous_response_id"));
     }
     Ok(())
+}
+
+fn unsupported(field: &'static str, instead: &str) -> Fault {
+    let sentence = format!("{field}: is not supported by this gateway; {instead}");
+    Fault::new(Kind::UnsupportedParameter).param(field).say(sentence)
 }

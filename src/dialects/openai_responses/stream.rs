@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
 use super::fault::{code_of, write_fault_event};
 use super::read::{image_url, own_state};
@@ -331,7 +331,7 @@ impl EventWriter {
     #[must_use]
     pub fn new(frame: Frame, echo: Echo) -> Self {
         Self {
-            id: answer_id("", &frame),
+            id: answer_id("", &frame, &echo),
             frame,
             echo,
             has_started: false,
@@ -363,32 +363,38 @@ impl EventWriter {
     }
 
     fn resource(&mut self, out: &mut BytesMut, name: &str, status: &str, error: Option<(&str, &str)>) {
-        let items: Vec<&str> = self.items.iter().flatten().map(String::as_str).collect();
-        let output = format!("[{}]", items.join(","));
-        let (frame, echo, id) = (self.frame.clone(), self.echo.clone(), self.id.clone());
-        let (usage, finish, tier) = (self.usage, self.finish.clone(), self.service_tier.clone());
-        let is_over = status != "in_progress";
+        let response = self.response(status, error);
         self.event(out, name, |out| {
-            out.object("response", |out| {
-                let resource = Resource {
-                    id: &id,
-                    status,
-                    output: &output,
-                    usage: usage.as_ref().filter(|_| is_over),
-                    finish: finish.as_ref(),
-                    service_tier: tier.as_deref(),
-                    error,
-                };
-                write_resource(out, &frame, &echo, &resource);
-            });
+            out.raw("response", &response);
         });
+    }
+
+    /// The response as it is now.
+    fn response(&self, status: &str, error: Option<(&str, &str)>) -> String {
+        let items: Vec<&str> = self.items.iter().flatten().map(String::as_str).collect();
+        let is_over = status != "in_progress";
+        let resource = Resource {
+            id: &self.id,
+            status,
+            output: &format!("[{}]", items.join(",")),
+            usage: self.usage.as_ref().filter(|_| is_over),
+            finish: self.finish.as_ref(),
+            service_tier: self.service_tier.as_deref(),
+            error,
+        };
+        out::object(|out| write_resource(out, &self.frame, &self.echo, &resource))
+    }
+
+    /// How a whole answer ended.
+    fn status(&self) -> &'static str {
+        if wire::incomplete_reason(self.finish.as_ref()).is_some() { "incomplete" } else { "completed" }
     }
 
     fn start(&mut self, id: Option<&str>, out: &mut BytesMut) {
         if std::mem::replace(&mut self.has_started, true) {
             return;
         }
-        self.id = answer_id(id.unwrap_or_default(), &self.frame);
+        self.id = answer_id(id.unwrap_or_default(), &self.frame, &self.echo);
         self.resource(out, "response.created", "in_progress", None);
         self.resource(out, "response.in_progress", "in_progress", None);
     }
@@ -642,13 +648,22 @@ impl Encode for EventWriter {
         }
     }
 
+    fn complete(&mut self, out: &mut BytesMut) -> Option<Bytes> {
+        self.start(None, out);
+        self.end_all(out);
+        Some(self.response(self.status(), None).into())
+    }
+
+    fn not_kept(&mut self) {
+        self.echo.not_kept();
+    }
+
     fn close(&mut self, out: &mut BytesMut) {
         self.start(None, out);
         self.end_all(out);
-        if wire::incomplete_reason(self.finish.as_ref()).is_some() {
-            self.resource(out, "response.incomplete", "incomplete", None);
-        } else {
-            self.resource(out, "response.completed", "completed", None);
+        match self.status() {
+            "incomplete" => self.resource(out, "response.incomplete", "incomplete", None),
+            status => self.resource(out, "response.completed", status, None),
         }
     }
 

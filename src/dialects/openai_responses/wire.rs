@@ -77,6 +77,11 @@ pub const PARAMETERS: Names = &[
     ("context_management", Parameter::ContextManagement),
 ];
 
+/// The type of an input item that stands for another one.
+pub const ITEM_REFERENCE: &str = "item_reference";
+/// Types of items that a provider goes by the content of, whatever their ids.
+pub const ITEMS_BY_CONTENT: [&str; 6] =
+    ["message", "function_call", "function_call_output", "custom_tool_call", "custom_tool_call_output", "reasoning"];
 /// What a client asks for to get opaque reasoning state.
 pub const ENCRYPTED_REASONING: &str = "reasoning.encrypted_content";
 /// What a client asks for to get log probabilities.
@@ -100,10 +105,7 @@ pub fn read_usage(usage: &Members<'_>) -> Option<TokenUsage> {
 /// Writes tokens in this wire's convention: input counts cached tokens.
 pub fn write_usage(out: &mut Out<'_>, usage: &TokenUsage) {
     out.number("input_tokens", usage.input).object("input_tokens_details", |details| {
-        details.number("cached_tokens", usage.cache_read);
-        if usage.cache_write > 0 {
-            details.number("cache_write_tokens", usage.cache_write);
-        }
+        details.number("cached_tokens", usage.cache_read).number("cache_write_tokens", usage.cache_write);
     });
     out.number("output_tokens", usage.output).object("output_tokens_details", |details| {
         details.number("reasoning_tokens", usage.reasoning);

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
+use super::native::Shown;
 use super::wire::{self, ENCRYPTED_REASONING, LOGPROBS, PARAMETERS};
 use crate::canonical::text::{
     Finish, Format, Media, Parameter, Part, Reasoning, Reply, Request, Role, Source, Tool, ToolCall, ToolChoice,
@@ -390,13 +391,26 @@ fn write_reasoning(out: &mut Out<'_>, request: &Request, to: &Addressee<'_>, los
 #[derive(Debug, Clone)]
 pub struct Echo {
     body: String,
+    shown: Shown,
 }
 
 impl Echo {
-    /// Repeats the request `body`, which must be an object.
+    /// Repeats the request `body`, which must be an object, and says how the answer is kept.
     #[must_use]
-    pub fn of(body: &str) -> Self {
-        Self { body: body.to_owned() }
+    pub fn of(body: &str, shown: Shown) -> Self {
+        let fields = Node::root(body).object().unwrap_or_else(|_| Members::none());
+        // The input is not repeated, and may be large.
+        let body = out::object(|out| {
+            for (name, value) in fields.iter().filter(|(name, _)| *name != "input") {
+                out.raw(name, value.raw());
+            }
+        });
+        Self { body, shown }
+    }
+
+    /// The answer is not kept after all.
+    pub(super) fn not_kept(&mut self) {
+        self.shown.is_stored = false;
     }
 
     fn fields(&self) -> Members<'_> {
@@ -457,7 +471,7 @@ pub(super) fn write_resource(out: &mut Out<'_>, frame: &Frame, echo: &Echo, reso
     out.text("model", &frame.model).raw("output", resource.output);
     repeat(out, "parallel_tool_calls", "true");
     repeat(out, "presence_penalty", "0.0");
-    repeat(out, "previous_response_id", "null");
+    out.text_or_null("previous_response_id", echo.shown.previous.as_deref());
     repeat(out, "prompt_cache_key", "null");
     repeat(out, "prompt_cache_retention", "null");
     let reasoning = asked.any_object("reasoning");
@@ -466,7 +480,7 @@ pub(super) fn write_resource(out: &mut Out<'_>, frame: &Frame, echo: &Echo, reso
         out.raw("summary", reasoning.get("summary").map_or("null", |node| node.raw()));
     });
     repeat(out, "safety_identifier", "null");
-    out.text("service_tier", resource.service_tier.unwrap_or("default")).boolean("store", false);
+    out.text("service_tier", resource.service_tier.unwrap_or("default")).boolean("store", echo.shown.is_stored);
     repeat(out, "temperature", "1.0");
     let text = asked.any_object("text");
     out.object("text", |out| {
@@ -488,7 +502,23 @@ pub(super) fn write_resource(out: &mut Out<'_>, frame: &Frame, echo: &Echo, reso
     }
     repeat(out, "user", "null");
     repeat(out, "metadata", "{}");
+    repeat(out, "prompt", "null");
+    repeat(out, "prompt_cache_options", "null");
+    for absent in ABSENT {
+        out.null(absent);
+    }
 }
+
+/// Members of a response for what is not done here.
+const ABSENT: [&str; 7] = [
+    "access_programs",
+    "conversation",
+    "image",
+    "input_transformations",
+    "moderation",
+    "prompt_cache_diagnostics",
+    "tool_usage",
+];
 
 /// Writes a whole answer for a client.
 #[must_use]
@@ -517,7 +547,7 @@ pub fn write_reply(reply: &Reply, frame: &Frame, echo: &Echo) -> Bytes {
     flush(&mut message, &mut items);
     let status = if wire::incomplete_reason(reply.finish.as_ref()).is_some() { "incomplete" } else { "completed" };
     let resource = Resource {
-        id: &answer_id(&reply.id, frame),
+        id: &answer_id(&reply.id, frame, echo),
         status,
         output: &format!("[{}]", items.join(",")),
         usage: reply.usage.as_ref(),
@@ -619,7 +649,10 @@ pub(super) fn image_item(id: &str, data: &str) -> String {
     })
 }
 
-/// The provider's id of an answer where it is one of this wire's, or one of ours.
-pub(super) fn answer_id(stated: &str, frame: &Frame) -> String {
+/// Our id of an answer that is kept here; else the provider's where it is one of this wire's, or one of ours.
+pub(super) fn answer_id(stated: &str, frame: &Frame, echo: &Echo) -> String {
+    if let Some(id) = &echo.shown.id {
+        return id.clone();
+    }
     if stated.starts_with("resp_") { stated.to_owned() } else { format!("resp_{}", frame.id) }
 }

@@ -3,3 +3,4 @@
 mod fidelity;
 mod matrix;
 mod requests;
+mod resource;

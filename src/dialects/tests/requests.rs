@@ -168,9 +168,8 @@ fn malformed_requests_are_refused_by_field() {
         (responses(json!({"input": [{"role": "user"}]})), "input[0].content"),
         (responses(json!({"input": [{"type": "item_reference", "id": "msg_1"}]})), "input[0].id"),
         (responses(json!({"input": [{"type": "function_call", "call_id": "c", "name": "f"}]})), "input[0].arguments"),
-        (responses(json!({"background": true})), "background"),
-        (responses(json!({"conversation": "conv_1"})), "conversation"),
-        (responses(json!({"previous_response_id": "resp_1"})), "previous_response_id"),
+        (responses(json!({"previous_response_id": 7})), "previous_response_id"),
+        (responses(json!({"store": "yes"})), "store"),
         (responses(json!({"text": {"format": {"type": "xml"}}})), "text.format.type"),
         (responses(json!({"reasoning": {"effort": "extreme"}})), "reasoning.effort"),
         (responses(json!({"tools": [{"name": "f"}]})), "tools[0].type"),
@@ -191,5 +190,14 @@ fn malformed_requests_are_refused_by_field() {
         let refused = scan(contract, Bytes::from(body.to_string())).and_then(|asked| asked.read().map(|_| ()));
         let fault = refused.expect_err(&body.to_string());
         assert_eq!((fault.kind(), fault.at()), (Kind::BadRequest, Some(param)), "{body}");
+    }
+}
+
+#[test]
+fn what_is_not_there_yet_is_refused_by_name() {
+    for (field, value) in [("background", json!(true)), ("conversation", json!("conv_1"))] {
+        let body = json!({"model": "m", "input": "x", field: value});
+        let fault = scan(Wire::Responses, Bytes::from(body.to_string())).expect_err(field);
+        assert_eq!((fault.kind(), fault.at()), (Kind::UnsupportedParameter, Some(field)));
     }
 }

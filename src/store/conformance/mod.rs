@@ -13,6 +13,7 @@ mod deployments;
 mod fallbacks;
 mod idempotency;
 mod replicas;
+mod response_states;
 pub(in crate::store) mod samples;
 mod settings;
 mod virtual_keys;
@@ -97,6 +98,13 @@ on_every_backend! {
     }
     replicas {
         every_replica_is_listed_as_it_last_reported
+        envelopes_are_paged_by_id_and_replaced_only_as_they_were_read
+    }
+    response_states {
+        a_response_is_found_by_its_own_scope_until_it_expires
+        a_response_is_deleted_by_its_own_scope_and_once
+        items_are_found_in_their_scope_where_they_were_last_seen
+        expired_responses_are_deleted_in_batches
         envelopes_are_paged_by_id_and_replaced_only_as_they_were_read
     }
     concurrency {

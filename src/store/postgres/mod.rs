@@ -16,6 +16,7 @@ mod errors;
 mod fallback;
 mod open;
 mod replica;
+mod response_state;
 mod rows;
 mod session;
 mod settings;
@@ -69,7 +70,8 @@ impl PostgresStore {
             changes: store.clone(),
             audit: store.clone(),
             batches: store.clone(),
-            replicas: store,
+            replicas: store.clone(),
+            response_states: store,
         }
     }
 

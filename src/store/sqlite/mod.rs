@@ -16,6 +16,7 @@ mod fallback;
 mod lock;
 mod open;
 mod replica;
+mod response_state;
 mod rows;
 mod settings;
 #[cfg(test)]
@@ -56,7 +57,8 @@ impl SqliteStore {
             changes: store.clone(),
             audit: store.clone(),
             batches: store.clone(),
-            replicas: store,
+            replicas: store.clone(),
+            response_states: store,
         }
     }
 

@@ -1,0 +1,112 @@
+//! Counting the tokens of a request in the contract of Messages: by a provider that can, else by an estimate that says so.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::StatusCode;
+use tokio::time::Instant;
+
+use super::attempt::{Dropped, error_answer, read_failure, request_failure, send_failure};
+use super::failure::{Failure, Repeat};
+use super::lane::{Asking, transports};
+use super::settle::{Ending, Record};
+use super::{Call, Gateway};
+use crate::canonical::Wire;
+use crate::dialects::anthropic_messages::count;
+use crate::dialects::scan;
+use crate::domain::operation::{Operation, Transport};
+use crate::fault::Outcome;
+use crate::providers::{self, Endpoint, FailureClass};
+use crate::routing::plan::Wants;
+use crate::routing::{Candidate, plan};
+use crate::tokens::estimate;
+
+/// Most providers that are asked.
+const MAX_ATTEMPTS: usize = 2;
+/// Longest wait for one of them: a count is wanted before a request and must not hold it up.
+const PATIENCE: Duration = Duration::from_secs(15);
+const PATH: &str = "/count_tokens";
+
+/// A count.
+#[derive(Debug)]
+pub struct Counted {
+    /// JSON, as the contract has it.
+    pub body: Bytes,
+    /// Whether it was estimated here.
+    pub is_estimated: bool,
+    /// Request fields that did not reach the provider as sent.
+    pub dropped: Dropped,
+}
+
+impl Gateway {
+    /// Counts the tokens of a request's input. A provider that fails to count does not fail the call: it is estimated.
+    ///
+    /// # Errors
+    /// What is wrong with the request, as found here or by a provider; `ModelNotFound`, `ModelNotAllowed`.
+    pub async fn count_tokens(&self, call: Call) -> Outcome<Counted> {
+        let asked = scan(Wire::Messages, call.body)?;
+        call.caller.check_model(asked.model())?;
+        let wants = Wants {
+            public_model: asked.model(),
+            operation: Operation::TextGenerate,
+            transports: transports(Wire::Messages),
+        };
+        let candidates = plan(&call.snapshot, wants, &mut |below| (self.parts.dice)(below))?.candidates;
+        let clock = Arc::clone(&self.parts.clock);
+        let model = asked.model().to_owned();
+        let mut record = Record::start(clock, &call.caller, call.request_id, model, false);
+        let asking = Asking::new(asked, String::new(), self.parts.clock.now().unix_s());
+        let counting = candidates.iter().filter(|candidate| candidate.transport == Transport::Messages);
+        for candidate in counting.take(MAX_ATTEMPTS) {
+            record.attempt_begins(&candidate.target);
+            match self.ask_for_count(&asking, candidate, &call.forwarded).await {
+                Ok((body, dropped)) => {
+                    record.settle(Ending::Success, None);
+                    return Ok(Counted { body, is_estimated: false, dropped });
+                }
+                Err(failure) => {
+                    record.attempt_failed(&failure);
+                    // A provider that has no such endpoint says so in many ways; a request that is wrong is wrong anyhow.
+                    if failure.class == FailureClass::Request && failure.status == Some(400) {
+                        let fault = failure.to_fault(self.parts.error_detail);
+                        record.settle(Ending::Error, Some(&fault));
+                        return Err(fault);
+                    }
+                }
+            }
+        }
+        let counted = asking.canonical().map(estimate);
+        record.settle(if counted.is_ok() { Ending::Success } else { Ending::Error }, counted.as_ref().err());
+        Ok(Counted { body: count::write_count(counted?), is_estimated: true, dropped: Dropped::new() })
+    }
+
+    async fn ask_for_count(
+        &self,
+        asking: &Asking,
+        candidate: &Candidate,
+        forwarded: &http::HeaderMap,
+    ) -> Result<(Bytes, Dropped), Failure> {
+        let target = &candidate.target;
+        let provider = providers::find(&target.provider)
+            .ok_or_else(|| Failure::configuration(format!("unknown provider `{}`", target.provider)))?;
+        let written = asking.write(candidate, provider, Wire::Messages).map_err(|fault| request_failure(&fault))?;
+        let body = if asking.is_native(Wire::Messages) { written.body } else { count::only_counted(&written.body) };
+        let endpoint = Endpoint { transport: candidate.transport, model: &target.upstream_model, is_stream: false };
+        let outgoing = providers::address(provider, &target.credentials, endpoint, forwarded, body)
+            .and_then(|outgoing| providers::below(outgoing, PATH))
+            .map_err(|error| Failure::configuration(error.to_string()))?;
+        let end = Instant::now() + PATIENCE;
+        let mut reply = self.parts.client.send(outgoing, PATIENCE).await.map_err(|error| send_failure(&error))?;
+        let bounds = self.parts.bounds;
+        if reply.status != StatusCode::OK {
+            return Err(error_answer(&mut reply, provider, target, Wire::Messages, bounds).await);
+        }
+        let left = end.saturating_duration_since(Instant::now());
+        let body = reply.read_capped(bounds.error_bytes, left).await.map_err(|error| read_failure(&error))?;
+        match count::read_count(&body) {
+            Some(_) => Ok((body, written.dropped)),
+            None => Err(Failure::transient(Repeat::Once, "the answer has no count")),
+        }
+    }
+}
