@@ -15,6 +15,8 @@ mod fleet;
 #[cfg(test)]
 mod gemini;
 #[cfg(test)]
+mod hosts;
+#[cfg(test)]
 mod input;
 #[cfg(test)]
 mod lifecycle;
