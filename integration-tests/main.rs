@@ -17,6 +17,8 @@ mod fleet;
 #[cfg(test)]
 mod gemini;
 #[cfg(test)]
+mod hosts;
+#[cfg(test)]
 mod input;
 #[cfg(test)]
 mod lifecycle;

@@ -37,7 +37,7 @@ pub(super) fn write(
 }
 
 /// Whether leaving a parameter out means what it says.
-fn is_default(parameter: Parameter, json: &Json) -> bool {
+pub(super) fn is_default(parameter: Parameter, json: &Json) -> bool {
     let text = json.as_str();
     match parameter {
         Parameter::PresencePenalty | Parameter::FrequencyPenalty => matches!(text, "0" | "0.0"),

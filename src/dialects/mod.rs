@@ -117,10 +117,8 @@ pub struct Addressee<'a> {
     pub control: Control,
     /// Most tokens it writes, where known.
     pub max_output_tokens: Option<u64>,
-    /// Whether it knows `max_tokens` only, the older name of `max_completion_tokens`.
-    pub wants_max_tokens: bool,
-    /// Whether it knows `top_k`, which is no field of OpenAI's.
-    pub takes_top_k: bool,
+    /// What it makes of the Chat Completions wire.
+    pub quirks: &'a openai_chat::Quirks,
     /// Who it is to opaque state: only its own is sent to it.
     pub origin: &'a str,
 }

@@ -10,7 +10,7 @@ use crate::dialects::translate::{FreeText, Translation, restore_free_text};
 use crate::dialects::{self, Addressee, Asked, Frame, NativeReply, NativeStream, ReplyError, Written, state};
 use crate::domain::operation::{Operation, Transport};
 use crate::fault::Outcome;
-use crate::providers::Provider;
+use crate::providers::{self, Provider};
 use crate::routing::{Candidate, Target};
 
 /// A request and what is known of it.
@@ -74,7 +74,7 @@ impl Asking {
             return self.asked.native_reply(body);
         }
         let mut reply = dialects::transport(wire).read_reply(&body)?;
-        restore_free_text(&mut reply, &self.free_text_tools(wire));
+        restore_free_text(&mut reply, &self.free_text_tools(wire, target));
         Ok(NativeReply {
             body: vec![self.asked.write_reply(&reply, &self.frame(target))],
             usage: reply.usage,
@@ -87,14 +87,18 @@ impl Asking {
         if self.is_native(wire) {
             return self.asked.native_stream();
         }
-        let decoder = FreeText::around(dialects::transport(wire).decoder(), self.free_text_tools(wire));
+        let decoder = FreeText::around(dialects::transport(wire).decoder(), self.free_text_tools(wire, target));
         Box::new(Translation::new(decoder, self.asked.encoder(self.frame(target))))
     }
 
-    /// Tools that take free text, for a wire that calls all of them with objects.
-    fn free_text_tools(&self, wire: Wire) -> Vec<String> {
-        let calls_with_objects = matches!(wire, Wire::Messages | Wire::GenerateContent);
-        let tools = self.canonical.get().filter(|_| calls_with_objects).map(|request| request.tools.iter());
+    /// Tools that take free text, for a wire or a host that calls all of them with objects.
+    fn free_text_tools(&self, wire: Wire, target: &Target) -> Vec<String> {
+        let takes_them = match wire {
+            Wire::Chat => providers::find(&target.provider).is_none_or(|host| host.quirks.takes_custom_tools),
+            Wire::Responses => true,
+            Wire::Messages | Wire::GenerateContent => false,
+        };
+        let tools = self.canonical.get().filter(|_| !takes_them).map(|request| request.tools.iter());
         let name = |tool: &Tool| match tool {
             Tool::Custom { name, .. } => Some(name.clone()),
             Tool::Function { .. } | Tool::Native { .. } => None,
@@ -141,7 +145,7 @@ pub(super) fn wire_of(transport: Transport) -> Option<Wire> {
     }
 }
 
-fn addressee<'a>(target: &'a Target, provider: &Provider) -> Addressee<'a> {
+fn addressee<'a>(target: &'a Target, provider: &'a Provider) -> Addressee<'a> {
     let profile = target.resolved.operations.get(&Operation::TextGenerate).map(|operation| &operation.profile);
     let reasoning = profile.and_then(|profile| profile.reasoning.as_ref());
     Addressee {
@@ -151,8 +155,7 @@ fn addressee<'a>(target: &'a Target, provider: &Provider) -> Addressee<'a> {
             levels: reasoning.map(|reasoning| reasoning.levels.clone()).unwrap_or_default(),
         },
         max_output_tokens: profile.and_then(|profile| profile.max_output_tokens),
-        wants_max_tokens: provider.wants_max_tokens,
-        takes_top_k: provider.takes_top_k,
+        quirks: &provider.quirks,
         origin: &target.opaque_id,
     }
 }

@@ -13,6 +13,7 @@ use super::{Auth, Provider};
 use crate::canonical::Json;
 use crate::canonical::text::collect::unfold;
 use crate::canonical::text::{Delta, Finish, Part, Reply, Request, Role, Tool, ToolCall, ToolChoice, Turn};
+use crate::dialects::openai_chat::Quirks;
 use crate::domain::operation::{Operation, Transport};
 use crate::domain::usage::TokenUsage;
 
@@ -27,8 +28,8 @@ pub const PROVIDER: Provider = Provider {
     transports: &[(Operation::TextGenerate, &[Transport::ChatCompletions])],
     by_pin_only: &[],
     requires_known_model: false,
-    wants_max_tokens: false,
-    takes_top_k: false,
+    roots: &[],
+    quirks: Quirks::REFERENCE,
     headers: &[],
     rules: &[],
 };

@@ -29,7 +29,8 @@ impl Endpoint<'_> {
     }
 }
 
-fn is_host_alone(base: &str) -> bool {
+/// Whether a base URL has no path.
+pub(super) fn is_host_alone(base: &str) -> bool {
     base.split_once("://").is_some_and(|(_, rest)| !rest.trim_end_matches('/').contains('/'))
 }
 

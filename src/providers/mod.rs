@@ -2,10 +2,12 @@
 //!
 //! Most providers are a row of data. [`find`] and [`presets`] are the registry.
 
+mod base;
 mod compatible;
 pub mod echo;
 mod endpoint;
 pub mod judge;
+mod rows;
 
 use std::collections::BTreeMap;
 
@@ -16,6 +18,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 pub use endpoint::Endpoint;
 pub use judge::{FailureClass, Verdict};
 
+use crate::dialects::openai_chat::Quirks;
 use crate::domain::operation::{Operation, Transport};
 use crate::domain::preset::{CredentialField, Preset};
 use crate::domain::secret::{Credentials, ExposeSecret};
@@ -32,6 +35,17 @@ pub enum Auth {
     None,
 }
 
+/// Where a wire begins at hosts whose wires do not share a base URL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Root {
+    /// The wire.
+    pub transport: Transport,
+    /// Its path below the host, such as `/openai/v1`.
+    pub path: &'static str,
+    /// How it is told who we are, where otherwise than the provider's `auth`.
+    pub auth: Option<Auth>,
+}
+
 /// One provider preset.
 #[derive(Debug)]
 pub struct Provider {
@@ -41,8 +55,11 @@ pub struct Provider {
     pub adapter: &'static str,
     /// Name for people.
     pub title: &'static str,
-    /// Where it is, without a trailing `/`; the deployment's `baseUrl` overrides it.
+    /// Where it is, without a trailing `/`; the deployment's `baseUrl` overrides it. `{name}` stands for the credential
+    /// field of that name, which may also be a whole URL.
     pub base_url: Option<&'static str>,
+    /// Paths of wires that have one of their own.
+    pub roots: &'static [Root],
     /// How it is told who we are.
     pub auth: Auth,
     /// What a deployment states.
@@ -53,10 +70,8 @@ pub struct Provider {
     pub by_pin_only: &'static [Transport],
     /// Whether models outside the catalog need a `catalogEntry`.
     pub requires_known_model: bool,
-    /// Whether it knows `max_tokens` only, the older name of `max_completion_tokens`.
-    pub wants_max_tokens: bool,
-    /// Whether it knows `top_k`, which is no field of OpenAI's.
-    pub takes_top_k: bool,
+    /// What it makes of the Chat Completions wire.
+    pub quirks: Quirks,
     /// Headers of every call, unless the client or the deployment sends its own.
     pub headers: &'static [(&'static str, &'static str)],
     /// What its errors mean, where the common rules are wrong.
@@ -80,7 +95,7 @@ const BASE_URL_REQUIRED: CredentialField = CredentialField {
 
 /// All providers.
 fn registry() -> impl Iterator<Item = &'static Provider> {
-    compatible::HOSTS.iter().chain(std::iter::once(&echo::PROVIDER))
+    compatible::TABLES.iter().copied().flatten().chain(std::iter::once(&echo::PROVIDER))
 }
 
 /// One provider by the word in a deployment's `provider`.
@@ -92,21 +107,21 @@ pub fn find(name: &str) -> Option<&'static Provider> {
 /// What the presets ask and offer, for the catalog.
 #[must_use]
 pub fn presets() -> Vec<Preset> {
-    let preset = |provider: &Provider| Preset {
+    registry().map(preset).collect()
+}
+
+fn preset(provider: &Provider) -> Preset {
+    let transports = provider.transports.iter().map(|(operation, shapes)| (*operation, shapes.to_vec()));
+    Preset {
         name: provider.name,
         adapter: provider.adapter,
         title: provider.title,
         default_base_url: provider.base_url,
         credentials: provider.credentials,
-        transports: provider
-            .transports
-            .iter()
-            .map(|(operation, shapes)| (*operation, shapes.to_vec()))
-            .collect::<BTreeMap<_, _>>(),
+        transports: transports.collect::<BTreeMap<_, _>>(),
         by_pin_only: provider.by_pin_only,
         requires_known_model: provider.requires_known_model,
-    };
-    registry().map(preset).collect()
+    }
 }
 
 /// Why a request cannot be addressed. A fault of the configuration.
@@ -139,9 +154,15 @@ pub fn address(
     forwarded: &HeaderMap,
     body: Vec<Bytes>,
 ) -> Result<Outgoing, AddressError> {
-    let base = credentials.base_url.as_deref().or(provider.base_url).ok_or(AddressError::NoBaseUrl)?;
-    let uri: Uri = endpoint.url(base).ok_or(AddressError::NoEndpoint)?.parse().map_err(|_| AddressError::BadUrl)?;
+    let transport = endpoint.transport;
+    let root = provider.roots.iter().find(|root| root.transport == transport);
+    let base = base::rooted(base::of(provider, credentials)?, root, provider);
+    let url = endpoint.url(&base).ok_or(AddressError::NoEndpoint)?;
+    let uri: Uri = format!("{url}{}", base::query(credentials)?).parse().map_err(|_| AddressError::BadUrl)?;
     let mut headers = HeaderMap::with_capacity(8 + credentials.headers.len());
+    if transport == Transport::Messages {
+        headers.insert("anthropic-version", HeaderValue::from_static("2023-06-01"));
+    }
     for (name, value) in provider.headers {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
@@ -151,7 +172,7 @@ pub fn address(
     // Compressed event streams arrive in lumps, and a scanner needs the plain bytes.
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     headers.insert(USER_AGENT, HeaderValue::from_static(concat!("unified-gateway/", env!("CARGO_PKG_VERSION"))));
-    match (provider.auth, &credentials.api_key) {
+    match (root.and_then(|root| root.auth).unwrap_or(provider.auth), &credentials.api_key) {
         (Auth::Bearer, Some(key)) => {
             headers.insert(AUTHORIZATION, secret_header(&format!("Bearer {}", key.expose_secret()))?);
         }
@@ -186,58 +207,4 @@ fn secret_header(text: &str) -> Result<HeaderValue, AddressError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::BTreeSet;
-
-    fn to(transport: Transport) -> Endpoint<'static> {
-        Endpoint { transport, model: "up/model 1", is_stream: false }
-    }
-
-    fn credentials(base_url: Option<&str>) -> Credentials {
-        Credentials {
-            api_key: Some("sk-1".into()),
-            base_url: base_url.map(str::to_owned),
-            headers: BTreeMap::from([("x-title".to_owned(), "mine".into())]),
-            ..Credentials::default()
-        }
-    }
-
-    #[test]
-    fn every_preset_has_a_name_of_its_own() {
-        let names: BTreeSet<_> = registry().map(|provider| provider.name).collect();
-        assert_eq!(names.len(), registry().count());
-        assert!(registry().all(|provider| !provider.transports.is_empty()));
-    }
-
-    #[test]
-    fn a_call_is_addressed_with_our_headers_and_the_deployments() {
-        let openai = find("openai").unwrap();
-        let mut forwarded = HeaderMap::new();
-        forwarded.insert("openai-beta", HeaderValue::from_static("x=1"));
-        forwarded.insert("x-title", HeaderValue::from_static("theirs"));
-        let call = address(openai, &credentials(None), to(Transport::ChatCompletions), &forwarded, Vec::new()).unwrap();
-        assert_eq!(call.uri, "https://api.openai.com/v1/chat/completions");
-        assert_eq!(call.headers["authorization"], "Bearer sk-1");
-        assert!(call.headers["authorization"].is_sensitive());
-        assert_eq!(call.headers["x-title"], "mine");
-        assert_eq!(call.headers["openai-beta"], "x=1");
-        assert_eq!(call.headers["accept-encoding"], "identity");
-        let own = credentials(Some("http://127.0.0.1:9/v1"));
-        let call = address(openai, &own, to(Transport::ChatCompletions), &HeaderMap::new(), Vec::new()).unwrap();
-        assert_eq!(call.uri, "http://127.0.0.1:9/v1/chat/completions");
-    }
-
-    #[test]
-    fn what_cannot_be_addressed_is_a_fault_of_the_configuration() {
-        let generic = find("openaicompatible").unwrap();
-        let take = |credentials: &Credentials, transport| {
-            address(generic, credentials, to(transport), &HeaderMap::new(), Vec::new()).err()
-        };
-        assert_eq!(take(&credentials(None), Transport::ChatCompletions), Some(AddressError::NoBaseUrl));
-        assert_eq!(take(&credentials(Some("http://h")), Transport::Videos), Some(AddressError::NoEndpoint));
-        let mut bad = credentials(Some("http://h"));
-        bad.api_key = Some("line\nfeed".into());
-        assert_eq!(take(&bad, Transport::ChatCompletions), Some(AddressError::BadHeader));
-    }
-}
+mod tests;

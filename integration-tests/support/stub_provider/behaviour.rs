@@ -1,11 +1,20 @@
 //! Which model behaves how.
 
-use super::chat::{self, Call, FILTER, LOGPROBS, PAUSE, REASONING, REFUSAL, TEXT, TOOLS, TWO_CHOICES};
+use super::chat::{
+    self, BESIDE, CITATIONS, Call, DETAILS, FILTER, LOGPROBS, NO_IDS, PARTS, PAUSE, REASONING, REFUSAL, TEXT,
+    THINK_TAGS, TOOLS, TWO_CHOICES,
+};
 use super::script::{Behaviour, Script, Step};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
 const INVALID: &str = "invalid_request_error";
+/// An error under a success status, as MiniMax has them.
+const BASE_RESP: &str =
+    r#"{"id":"x","choices":null,"base_resp":{"status_code":1026,"status_msg":"input new_sensitive"}}"#;
+/// A list of fields that were not understood, as Mistral and others that use FastAPI have it.
+const DETAIL: &str =
+    r#"{"detail":[{"type":"less_than_equal","loc":["body","temperature"],"msg":"Input should be less than 1.5"}]}"#;
 const MEBIBYTE: usize = 1 << 20;
 static FILLER: [u8; MEBIBYTE] = [b'x'; MEBIBYTE];
 
@@ -49,7 +58,7 @@ const ERRORS: [ErrorRow; 15] = [
 type Row = (&'static str, fn(&Call<'_>) -> Behaviour);
 
 #[rustfmt::skip]
-const ROWS: [Row; 42] = [
+const ROWS: [Row; 50] = [
     // Good answers.
     ("stub-text", |call| call.answer(TEXT).into()),
     ("stub-tools", |call| call.answer(if follows_a_tool(call) { TEXT } else { TOOLS }).into()),
@@ -59,6 +68,15 @@ const ROWS: [Row; 42] = [
     ("stub-n2", |call| call.answer(TWO_CHOICES).into()),
     ("stub-refusal", |call| call.answer(REFUSAL).into()),
     ("stub-filter", |call| call.answer(FILTER).into()),
+    // What hosts make of the wire.
+    ("stub-think-tags", |call| call.answer(THINK_TAGS).into()),
+    ("stub-details", |call| call.answer(DETAILS).into()),
+    ("stub-parts", |call| call.answer(PARTS).into()),
+    ("stub-citations", |call| call.answer(CITATIONS).into()),
+    ("stub-no-ids", |call| call.answer(NO_IDS).into()),
+    ("stub-beside", |call| call.answer(BESIDE).into()),
+    ("stub-base-resp", |_| Script::json(200, BASE_RESP).into()),
+    ("stub-detail-422", |_| Script::json(422, DETAIL).into()),
     ("stub-echo-request", |call| call.say(&echo(call)).into()),
     ("stub-leaky-headers", |call| leaky(call.answer(TEXT)).into()),
     ("stub-flaky", |call| if call.nth % 2 == 1 { fault("stub-500") } else { call.answer(TEXT).into() }),

@@ -29,6 +29,12 @@ pub(super) const LOGPROBS: Fixture = fixture!("logprobs");
 pub(super) const TWO_CHOICES: Fixture = fixture!("n2");
 pub(super) const REFUSAL: Fixture = fixture!("refusal");
 pub(super) const FILTER: Fixture = fixture!("filter");
+pub(super) const THINK_TAGS: Fixture = fixture!("think_tags");
+pub(super) const DETAILS: Fixture = fixture!("reasoning_details_encrypted");
+pub(super) const PARTS: Fixture = fixture!("thinking_and_reference_parts");
+pub(super) const CITATIONS: Fixture = fixture!("citations_beside_the_choices");
+pub(super) const NO_IDS: Fixture = fixture!("calls_without_ids");
+pub(super) const BESIDE: Fixture = fixture!("usage_with_reasoning_beside");
 
 const MODELS: &str = include_str!("../../fixtures/openai_chat/models.json");
 /// Long enough for a reader to have taken what was sent before.

@@ -73,10 +73,23 @@ fn check_fields(given: &Credentials, preset: &Preset, problems: &mut Problems) {
         }
     }
     let stated = top_level_names(given);
+    // Gaps in the preset's base URL have to be filled where no other one is stated.
+    if given.base_url.is_none() {
+        for name in gaps(preset).filter(|name| !stated.contains(name)) {
+            let what = preset.credentials.iter().find(|field| field.name == name).map_or("", |field| field.description);
+            problems.add(format!("credentials.{name}"), format!("is required by `{}`: {what}", preset.name));
+        }
+    }
     for field in preset.credentials.iter().filter(|field| field.required && !stated.contains(&field.name)) {
         let description = format!("is required by `{}`: {}", preset.name, field.description);
         problems.add(format!("credentials.{}", field.name), description);
     }
+}
+
+/// Names of the credential fields in `{…}` of a preset's base URL.
+fn gaps(preset: &Preset) -> impl Iterator<Item = &'static str> {
+    let parts = preset.default_base_url.unwrap_or_default().split('{').skip(1);
+    parts.filter_map(|part| part.split_once('}')).map(|(name, _)| name)
 }
 
 fn preset_takes(preset: &Preset, name: &str) -> bool {

@@ -84,7 +84,7 @@ pub(super) const ROWS: &[Row] = &[
     ("prompt_cache_key", [K, K, D, D]),
     ("prompt_cache_options", [K, K, D, D]),
     ("prompt_cache_retention", [K, K, D, D]),
-    ("reasoning_effort", [K, M, M, M]),
+    ("reasoning_effort", [M, M, M, M]),
     ("response_format", [K, N, N, N]),
     ("response_format[json_object]", [K, M, M, M]),
     ("response_format[json_schema]", [K, M, M, M]),

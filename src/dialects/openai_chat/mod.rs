@@ -1,11 +1,19 @@
 //! OpenAI Chat Completions. Source: the public API reference of `POST /v1/chat/completions` and its OpenAPI document.
 
+mod adapt;
 pub mod fault;
+mod fit;
 pub mod native;
+pub mod quirks;
 pub mod read;
+mod read_reply;
 pub mod stream;
+mod thoughts;
 pub mod wire;
 pub mod write;
+mod write_reply;
+
+pub use quirks::{Choices, Quirks, ThinkingField, ThoughtField};
 
 use super::native::{ProviderError, ReplyError};
 use super::{Addressee, Decode, Transport, Written};

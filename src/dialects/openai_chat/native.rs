@@ -7,7 +7,8 @@ use bytes::{Bytes, BytesMut};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::fault::{read_error_value, write_fault_event};
+use super::fault::{read_error_value, stated_error, write_fault_event};
+use super::fit::fit;
 use super::stream::ChunkWriter;
 use super::wire::{self, REQUEST_FIELDS, WatchedChoice, WatchedChunk, WatchedDelta};
 use super::{read, write};
@@ -79,14 +80,24 @@ impl Asked for NativeRequest {
     }
 
     fn for_upstream(&self, to: &Addressee<'_>) -> Outcome<Written> {
+        let fitting = fit(&self.raw, to)?;
+        let mut lost = fitting.lost;
         let mut splice = self.raw.splice();
         splice.set("model", json_string(to.model));
-        splice.replace("store", Bytes::from_static(b"false"));
-        if self.is_stream {
+        for name in &fitting.removed {
+            splice.remove(name);
+        }
+        for (name, json) in fitting.set {
+            splice.set(name, json);
+        }
+        if !to.quirks.refuses("store") {
+            splice.replace("store", Bytes::from_static(b"false"));
+        }
+        if self.is_stream && to.quirks.takes_stream_options {
             splice.set("stream_options", self.upstream_stream_options()?);
         }
-        let keeps_state = self.raw.get("store") == Some(b"true");
-        Ok(Written { body: splice.finish(), dropped: keeps_state.then(|| dropped("store")).into_iter().collect() })
+        lost.extend((self.raw.get("store") == Some(b"true")).then(|| dropped("store")));
+        Ok(Written { body: splice.finish(), dropped: lost })
     }
 
     fn native_reply(&self, body: Bytes) -> Result<NativeReply, ReplyError> {
@@ -157,7 +168,7 @@ fn first_byte(json: &[u8]) -> u8 {
 /// [`ReplyError`].
 pub fn read_reply(body: Bytes, public_model: &str) -> Result<NativeReply, ReplyError> {
     let raw = RawObject::scan(body).map_err(|error| ReplyError::Malformed(malformed(&error)))?;
-    if let Some(error) = stated_error(&raw) {
+    if let Some(error) = error_in(&raw) {
         return Err(ReplyError::Provider(Box::new(error)));
     }
     let choices: Option<Vec<ReplyChoice<'_>>> =
@@ -182,13 +193,29 @@ struct ReplyChoice<'a> {
     error: Option<&'a RawValue>,
 }
 
-fn stated_error(raw: &RawObject) -> Option<ProviderError> {
-    raw.get("error").filter(|error| *error != b"null").map(read_error_value)
+/// The error that an answer states instead of being one.
+fn error_in(raw: &RawObject) -> Option<ProviderError> {
+    // What has choices is an answer; only a named error counts then.
+    let is_answer = raw.get("choices").is_some_and(|choices| choices != b"null");
+    if is_answer && raw.get("error").is_none() {
+        return None;
+    }
+    stated_error(&Node::root(raw.text()).object().ok()?)
 }
 
 fn read_usage(raw: &RawObject) -> Option<TokenUsage> {
-    let usage = std::str::from_utf8(raw.get("usage")?).ok()?;
-    wire::read_usage(&Node::root(usage).object().ok()?)
+    let read = |json: &[u8]| {
+        let usage = std::str::from_utf8(json).ok()?;
+        wire::read_usage(&Node::root(usage).object().ok()?)
+    };
+    // Beside the answer, under a name of Groq's, or beside a choice (Moonshot).
+    let elsewhere = |key: &str, inner: fn(&Node<'_>) -> Option<TokenUsage>| {
+        inner(&Node::root(std::str::from_utf8(raw.get(key)?).ok()?))
+    };
+    raw.get("usage")
+        .and_then(read)
+        .or_else(|| elsewhere("x_groq", wire::usage_in))
+        .or_else(|| elsewhere("choices", |choices| choices.list().ok()?.iter().find_map(wire::usage_in)))
 }
 
 /// Watches a streamed answer and splices the public model into its events.
@@ -241,7 +268,7 @@ impl NativeStream for ChatStream {
             return Ok(Signal::Done);
         }
         let raw = RawObject::scan(data.clone()).map_err(|error| StreamError::Malformed(malformed(&error)))?;
-        if let Some(error) = stated_error(&raw) {
+        if let Some(error) = error_in(&raw) {
             return Err(StreamError::Provider(Box::new(error)));
         }
         let chunk: WatchedChunk<'_> = WatchedChunk {

@@ -1,16 +1,16 @@
-//! Bytes to canonical: requests of clients, whole answers of providers.
+//! Requests of clients to canonical.
 
 use std::collections::BTreeMap;
 
-use super::wire::{self, PARAMETERS, READ_ELSEWHERE};
+pub use super::read_reply::read_reply;
+pub(super) use super::read_reply::{chat_state, read_details, read_thought};
+use super::wire::{PARAMETERS, READ_ELSEWHERE};
 use crate::canonical::text::{
-    Effort, Finish, Format, Media, Part, Reasoning, Reply, Request, Role, Source, State, Thinking, Tool, ToolCall,
-    ToolChoice, ToolResult, Turn,
+    Effort, Format, Media, Part, Reasoning, Request, Role, Source, State, Thinking, Tool, ToolCall, ToolChoice,
+    ToolResult, Turn,
 };
 use crate::canonical::{Json, Wire};
-use crate::dialects::native::{ReplyError, StreamError};
 use crate::dialects::node::{Members, Node, Unread};
-use crate::dialects::openai_chat::fault::read_error_value;
 use crate::dialects::state;
 use crate::dialects::{breakpoint, fields};
 use crate::fault::Outcome;
@@ -82,13 +82,17 @@ fn read_message(message: &Node<'_>) -> Outcome<Vec<Turn>> {
     if role == Role::Assistant {
         let thought = fields.any_text("reasoning_content").or_else(|| fields.any_text("reasoning"));
         let thought = thought.filter(|text| !text.is_empty());
-        let mut reasoning = thought.map(|text| Reasoning { text, ..Reasoning::default() });
+        let mut reasoning = thought.map(|text| Reasoning { text, state: Some(chat_state()), ..Reasoning::default() });
+        if let Some(details) = fields.get("reasoning_details").filter(Node::is_list) {
+            let state = State { data: details.raw().to_owned(), ..chat_state() };
+            reasoning.get_or_insert_default().state = Some(state);
+        }
         for call in fields.list("tool_calls")? {
             let (call, carried) = read_call(&call)?;
             if let Some(carried) = carried {
                 // The first goes with what was thought; further ones stay with their calls.
                 match &mut reasoning {
-                    Some(Reasoning { state: Some(_), .. }) => {
+                    Some(Reasoning { state: Some(known), .. }) if !known.data.is_empty() => {
                         let state = Some(carried);
                         calls.push(Part::Reasoning(Reasoning { state, ..Reasoning::default() }));
                     }
@@ -204,9 +208,11 @@ fn read_call(call: &Node<'_>) -> Outcome<(ToolCall, Option<State>)> {
     Ok((call, carried))
 }
 
-fn read_tool(tool: &Node<'_>) -> Outcome<Tool> {
+pub(super) fn read_tool(tool: &Node<'_>) -> Outcome<Tool> {
     let fields = tool.object()?;
-    match fields.need("type")?.text()?.as_str() {
+    // Hosts whose own libraries leave the type out take nothing else.
+    let kind = if fields.has("function") { fields.text("type")? } else { Some(fields.need("type")?.text()?) };
+    match kind.as_deref().unwrap_or("function") {
         "function" => {
             let mut read = read_function(&fields.need("function")?.object()?)?;
             if let Tool::Function { cache, .. } = &mut read
@@ -238,7 +244,7 @@ fn read_function(function: &Members<'_>) -> Outcome<Tool> {
     })
 }
 
-fn read_tool_choice(choice: &Node<'_>) -> Outcome<ToolChoice> {
+pub(super) fn read_tool_choice(choice: &Node<'_>) -> Outcome<ToolChoice> {
     const ALLOWED: &str = "must be auto, none, required, or an object that names a tool";
     if choice.is_text() {
         return match choice.text()?.as_str() {
@@ -294,7 +300,7 @@ fn read_stop(root: &Members<'_>) -> Outcome<Vec<String>> {
     }
 }
 
-fn read_format(format: &Node<'_>) -> Outcome<Format> {
+pub(super) fn read_format(format: &Node<'_>) -> Outcome<Format> {
     let fields = format.object()?;
     let kind = fields.need("type")?;
     match kind.text()?.as_str() {
@@ -316,151 +322,31 @@ fn read_format(format: &Node<'_>) -> Outcome<Format> {
 }
 
 fn read_thinking(root: &Members<'_>) -> Outcome<Thinking> {
-    let stated = match root.get("reasoning_effort") {
-        Some(effort) => Some(effort),
-        // The form of OpenRouter.
-        None => root.get("reasoning").and_then(|node| node.object().ok()).and_then(|fields| fields.get("effort")),
-    };
-    let effort = stated.map(|effort| read_effort(&effort)).transpose()?;
-    Ok(Thinking { effort, wants_state: true, ..Thinking::default() })
+    let mut thinking = Thinking { wants_state: true, ..Thinking::default() };
+    if let Some(effort) = root.get("reasoning_effort") {
+        thinking.effort = Some(read_effort(&effort)?);
+        return Ok(thinking);
+    }
+    // The forms of OpenRouter, of Anthropic and those that follow it, and of Alibaba.
+    let reasoning = root.any_object("reasoning");
+    let switch = root.any_object("thinking");
+    let is_off = |fields: &Members<'_>| fields.get("enabled").and_then(|on| on.read::<bool>()) == Some(false);
+    let says = switch.any_text("type");
+    thinking.effort = reasoning.get("effort").map(|effort| read_effort(&effort)).transpose()?;
+    thinking.budget = reasoning.any_count("max_tokens").or_else(|| switch.any_count("budget_tokens"));
+    thinking.budget = thinking.budget.or_else(|| root.any_count("thinking_budget"));
+    thinking.is_adaptive = says.as_deref() == Some("adaptive");
+    let enabled = root.get("enable_thinking").and_then(|on| on.read::<bool>());
+    if is_off(&reasoning) || says.as_deref() == Some("disabled") || enabled == Some(false) {
+        thinking.effort = Some(Effort::None);
+    } else if (says.as_deref() == Some("enabled") || enabled == Some(true)) && thinking.step().is_none() {
+        thinking.effort = Some(Effort::Medium);
+    }
+    Ok(thinking)
 }
 
 /// A step of the ladder.
 pub(in crate::dialects) fn read_effort(effort: &Node<'_>) -> Outcome<Effort> {
     Effort::parse(&effort.text()?)
         .ok_or_else(|| effort.refuse("must be one of none, minimal, low, medium, high, xhigh, max"))
-}
-
-/// Reads a whole answer; the first choice is the answer.
-///
-/// # Errors
-/// [`ReplyError`].
-pub fn read_reply(body: &[u8]) -> Result<Reply, ReplyError> {
-    let text = std::str::from_utf8(body).map_err(|_| ReplyError::Malformed("it is not UTF-8"))?;
-    let json = serde_json::from_str::<&serde_json::value::RawValue>(text);
-    let json = json.map_err(|_| ReplyError::Malformed("it is not JSON"))?;
-    let root = Node::root(json.get()).object().map_err(|_| ReplyError::Malformed("it is not a JSON object"))?;
-    if let Some(error) = root.get("error") {
-        return Err(ReplyError::Provider(Box::new(read_error_value(error.raw().as_bytes()))));
-    }
-    let choices = root.any_list("choices");
-    let choice = choices.first().and_then(|choice| choice.object().ok());
-    let choice = choice.ok_or(ReplyError::Malformed("there are no `choices`"))?;
-    if let Some(error) = choice.get("error") {
-        return Err(ReplyError::Provider(Box::new(read_error_value(error.raw().as_bytes()))));
-    }
-    let message = choice.get("message").and_then(|node| node.object().ok());
-    let message = message.ok_or(ReplyError::Malformed("a choice has no `message`"))?;
-    let parts = read_answer(&message);
-    let mut finish =
-        choice.any_text("finish_reason").filter(|word| !word.is_empty()).map(|word| wire::read_finish(&word));
-    let calls = parts.iter().any(|part| matches!(part, Part::ToolCall(_)));
-    if calls && matches!(finish, None | Some(Finish::Stop)) {
-        finish = Some(Finish::ToolCalls);
-    }
-    Ok(Reply {
-        id: root.any_text("id").unwrap_or_default(),
-        parts,
-        finish,
-        usage: root.get("usage").and_then(|node| node.object().ok()).and_then(|usage| wire::read_usage(&usage)),
-        service_tier: root.any_text("service_tier"),
-        logprobs: choice.any_object("logprobs").get("content").map(|node| node.json()),
-    })
-}
-
-fn read_answer(message: &Members<'_>) -> Vec<Part> {
-    let mut parts = Vec::new();
-    let thought = read_thought(message);
-    if !thought.is_empty() {
-        parts.push(Part::Reasoning(Reasoning { text: thought, state: Some(chat_state()), ..Reasoning::default() }));
-    }
-    let annotations = message.any_list("annotations").iter().filter_map(wire::read_annotation).collect::<Vec<_>>();
-    match message.get("content") {
-        Some(content) if content.is_text() => {
-            let text = content.text().unwrap_or_default();
-            if !text.is_empty() || !annotations.is_empty() {
-                parts.push(Part::Text { text, annotations, cache: None });
-            }
-        }
-        Some(content) => {
-            for piece in content.list().unwrap_or_default() {
-                match wire::read_piece(&piece) {
-                    Some(wire::Piece::Text(text)) => parts.push(Part::text(text)),
-                    Some(wire::Piece::Thought(text)) => parts.push(Part::Reasoning(Reasoning {
-                        text,
-                        state: Some(chat_state()),
-                        ..Reasoning::default()
-                    })),
-                    Some(wire::Piece::Image(url)) => {
-                        parts.push(Part::Image { source: Source::from_url(&url), detail: None, cache: None });
-                    }
-                    None => {}
-                }
-            }
-        }
-        None => {}
-    }
-    parts.extend(message.any_text("refusal").filter(|text| !text.is_empty()).map(Part::Refusal));
-    for image in message.any_list("images") {
-        if let Some(url) = wire::image_url(&image) {
-            parts.push(Part::Image { source: Source::from_url(&url), detail: None, cache: None });
-        }
-    }
-    if let Some(audio) = message.get("audio").and_then(|node| node.object().ok()) {
-        if let Some(transcript) = audio.any_text("transcript").filter(|text| !text.is_empty()) {
-            parts.push(Part::text(transcript));
-        }
-        if let Some(data) = audio.any_text("data") {
-            parts.push(Part::Audio { data, format: String::new() });
-        }
-    }
-    for (index, call) in message.any_list("tool_calls").iter().enumerate() {
-        let Ok(call) = call.object() else { continue };
-        let id = call.any_text("id").unwrap_or_else(|| format!("call_{index}"));
-        let custom = call.any_object("custom");
-        if let Some(name) = custom.any_text("name") {
-            let arguments = custom.any_text("input").unwrap_or_default();
-            parts.push(Part::ToolCall(ToolCall { id, name, arguments, is_custom: true, ..ToolCall::default() }));
-            continue;
-        }
-        let function = call.any_object("function");
-        let arguments = wire::arguments(&function);
-        let name = function.any_text("name").unwrap_or_default();
-        parts.push(Part::ToolCall(ToolCall { id, name, arguments, ..ToolCall::default() }));
-    }
-    if let Some(call) = message.get("function_call").and_then(|node| node.object().ok())
-        && let Some(name) = call.any_text("name")
-    {
-        let arguments = wire::arguments(&call);
-        parts.push(Part::ToolCall(ToolCall { id: format!("call_{name}"), name, arguments, ..ToolCall::default() }));
-    }
-    parts
-}
-
-/// Reasoning under the names that hosts give it.
-pub(super) fn read_thought(message: &Members<'_>) -> String {
-    let named = message.any_text("reasoning_content").or_else(|| message.any_text("reasoning"));
-    if let Some(text) = named.filter(|text| !text.is_empty()) {
-        return text;
-    }
-    let details = message.any_list("reasoning_details");
-    let text = |detail: &Node<'_>| {
-        let detail = detail.object().ok()?;
-        detail.any_text("text").or_else(|| detail.any_text("summary"))
-    };
-    details.iter().filter_map(text).collect()
-}
-
-/// Marks reasoning that its maker wants back in `reasoning_content`, though nothing in it is opaque.
-pub(super) fn chat_state() -> State {
-    State { wire: Wire::Chat, is_redacted: false, data: String::new(), origin: None }
-}
-
-impl From<StreamError> for ReplyError {
-    fn from(error: StreamError) -> Self {
-        match error {
-            StreamError::Provider(error) => Self::Provider(error),
-            StreamError::Malformed(what) => Self::Malformed(what),
-        }
-    }
 }

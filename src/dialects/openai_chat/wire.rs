@@ -94,24 +94,50 @@ pub const PARAMETERS: Names = &[
 /// Tokens as answers state them. Ill-typed details are ignored: they must not fail an answer.
 #[must_use]
 pub fn read_usage(usage: &Members<'_>) -> Option<TokenUsage> {
-    let input = usage.any_count("prompt_tokens")?;
+    let input = usage.any_count("prompt_tokens").or_else(|| usage.any_count("input_tokens"))?;
     let prompt = usage.any_object("prompt_tokens_details");
     let completion = usage.any_object("completion_tokens_details");
-    // DeepSeek and Moonshot state cached tokens beside the details.
-    let cache_read = prompt
-        .any_count("cached_tokens")
-        .or_else(|| usage.any_count("prompt_cache_hit_tokens"))
-        .or_else(|| usage.any_count("cached_tokens"));
+    let first = |counts: [Option<u64>; 5]| counts.into_iter().flatten().next().unwrap_or_default();
+    // Beside the details: DeepSeek, Moonshot and Together, Mistral, those that resell Anthropic's models.
+    let cache_read = first([
+        prompt.any_count("cached_tokens"),
+        usage.any_count("prompt_cache_hit_tokens"),
+        usage.any_count("cached_tokens"),
+        usage.any_count("num_cached_tokens"),
+        usage.any_count("cache_read_input_tokens"),
+    ]);
+    // OpenRouter, Alibaba, LiteLLM, those that resell Anthropic's models.
+    let cache_write = first([
+        prompt.any_count("cache_write_tokens"),
+        prompt.any_count("cache_creation_input_tokens"),
+        prompt.any_count("cache_creation_tokens"),
+        usage.any_count("cache_creation_input_tokens"),
+        None,
+    ]);
+    let hour = prompt.any_object("cache_creation").any_count("ephemeral_1h_input_tokens");
+    let hour = hour.or_else(|| usage.any_object("cache_creation").any_count("ephemeral_1h_input_tokens"));
+    let reasoning = completion.any_count("reasoning_tokens").or_else(|| usage.any_count("reasoning_tokens"));
+    let reasoning = reasoning.unwrap_or_default();
+    let stated = usage.any_count("completion_tokens").or_else(|| usage.any_count("output_tokens")).unwrap_or_default();
+    // xAI counts reasoning beside the completion; its total tells.
+    let total = usage.any_count("total_tokens").unwrap_or_default();
+    let is_beside =
+        reasoning > 0 && Some(total) == input.checked_add(stated).and_then(|sum| sum.checked_add(reasoning));
     Some(TokenUsage {
         input,
-        output: usage.any_count("completion_tokens").unwrap_or_default(),
-        cache_read: cache_read.unwrap_or_default(),
-        cache_write: prompt.any_count("cache_write_tokens").unwrap_or_default(),
+        output: if is_beside { stated.saturating_add(reasoning) } else { stated },
+        cache_read,
+        cache_write,
+        cache_write_1h: hour.unwrap_or_default().min(cache_write),
         audio_input: prompt.any_count("audio_tokens").unwrap_or_default(),
-        reasoning: completion.any_count("reasoning_tokens").unwrap_or_default(),
+        reasoning,
         audio_output: completion.any_count("audio_tokens").unwrap_or_default(),
-        ..TokenUsage::default()
     })
+}
+
+/// Usage as a member of something else.
+pub(super) fn usage_in(holder: &Node<'_>) -> Option<TokenUsage> {
+    read_usage(&holder.object().ok()?.get("usage")?.object().ok()?)
 }
 
 /// Writes tokens in this wire's convention: input counts cached tokens.
@@ -130,16 +156,26 @@ pub fn write_usage(out: &mut Out<'_>, usage: &TokenUsage) {
     });
 }
 
-/// Why an answer ended.
+/// Why an answer ended, in the words of this wire and of hosts that have others.
 #[must_use]
 pub fn read_finish(word: &str) -> Finish {
-    match word {
-        "stop" | "eos" | "end_turn" | "STOP" => Finish::Stop,
-        "length" | "max_tokens" | "model_length" => Finish::Length,
-        "tool_calls" | "function_call" | "tool_use" => Finish::ToolCalls,
-        "content_filter" | "sensitive" => Finish::ContentFilter,
-        other => Finish::Other(other.to_owned()),
+    match word.to_ascii_lowercase().as_str() {
+        "stop" | "eos" | "eos_token" | "end_turn" | "complete" | "completed" | "done" => Finish::Stop,
+        "stop_sequence" => Finish::StopSequence(None),
+        "length" | "max_tokens" | "model_length" | "max_output_tokens" | "incomplete" => Finish::Length,
+        // Cut off by the host (DeepSeek, vLLM): what there is of the answer stands, and is not all of it.
+        "insufficient_system_resource" | "abort" | "aborted" | "cancelled" => Finish::Length,
+        "model_context_window_exceeded" => Finish::ContextWindow,
+        "tool_calls" | "tool_call" | "function_call" | "tool_use" => Finish::ToolCalls,
+        "content_filter" | "content_filtered" | "sensitive" | "safety" => Finish::ContentFilter,
+        "refusal" => Finish::Refusal,
+        _ => Finish::Other(word.to_owned()),
     }
+}
+
+/// Whether a finish reason says that the host failed.
+pub(super) fn is_failure(word: &str) -> bool {
+    matches!(word.to_ascii_lowercase().as_str(), "error" | "network_error")
 }
 
 /// The word for why an answer ended.
@@ -160,6 +196,7 @@ pub(super) enum Piece {
     Text(String),
     Thought(String),
     Image(String),
+    Citation(Json),
 }
 
 /// Reads a piece of content: `text`, `thinking` (Mistral), `image_url`.
@@ -176,6 +213,11 @@ pub(super) fn read_piece(piece: &Node<'_>) -> Option<Piece> {
             Some(Piece::Thought(texts.collect()))
         }
         Some("image_url") => image_url(piece).map(Piece::Image),
+        // Mistral's own searches; its `reference` parts point to documents of the request and have no place elsewhere.
+        Some("tool_reference") => {
+            let title = fields.any_text("title");
+            Some(Piece::Citation(citation(&fields.any_text("url")?, title.as_deref())?))
+        }
         _ => fields.any_text("text").map(Piece::Text),
     }
 }
@@ -195,11 +237,38 @@ pub(super) fn arguments(function: &Members<'_>) -> String {
     }
 }
 
-/// `{"type":"url_citation","url_citation":{…}}` in the flat shape of Responses.
+/// Most citations that are carried.
+pub(super) const MOST_CITATIONS: usize = 1_000;
+
+/// Citations beside the choices, as annotations: `search_results` with titles, else `citations` (Perplexity, xAI).
+pub(super) fn citations(answer: &Members<'_>) -> Vec<Json> {
+    let results = answer.any_list("search_results");
+    let list = if results.is_empty() { answer.any_list("citations") } else { results };
+    let read = |item: &Node<'_>| match item.read::<String>() {
+        Some(url) => citation(&url, None),
+        None => {
+            let fields = item.object().ok()?;
+            citation(&fields.any_text("url")?, fields.any_text("title").as_deref())
+        }
+    };
+    list.iter().take(MOST_CITATIONS).filter_map(read).collect()
+}
+
+/// A citation of the whole answer, in the shape of Responses.
+fn citation(url: &str, title: Option<&str>) -> Option<Json> {
+    Json::parse(out::object(|out| {
+        out.text("type", "url_citation").text("url", url).text("title", title.unwrap_or(url));
+        out.number("start_index", 0).number("end_index", 0);
+    }))
+}
+
+/// `{"type":"url_citation","url_citation":{…}}` in the flat shape of Responses; what is flat already stays so.
 pub(super) fn read_annotation(annotation: &Node<'_>) -> Option<Json> {
     let fields = annotation.object().ok()?;
     let kind = fields.any_text("type")?;
-    let inner = fields.get(&kind)?.object().ok()?;
+    let Some(inner) = fields.get(&kind).and_then(|inner| inner.object().ok()) else {
+        return fields.has("url").then(|| annotation.json());
+    };
     let flat = out::object(|out| {
         out.text("type", &kind);
         for (name, value) in inner.iter() {
@@ -207,6 +276,13 @@ pub(super) fn read_annotation(annotation: &Node<'_>) -> Option<Json> {
         }
     });
     Json::parse(flat)
+}
+
+/// An id for a call that has none: of the answer's id, so that ids of several answers differ.
+pub(super) fn made_call_id(answer_id: &str, number: u32) -> String {
+    let tail: String = answer_id.chars().rev().filter(char::is_ascii_alphanumeric).take(16).collect();
+    let tail: String = tail.chars().rev().collect();
+    if tail.is_empty() { format!("call_{number}") } else { format!("call_{tail}_{number}") }
 }
 
 /// An annotation in the nested shape of this wire; kinds that it does not know are left out.

@@ -36,7 +36,7 @@ fn fixtures(wire: Wire, extension: &str, are_bad: bool) -> Vec<(String, Vec<u8>)
     named.filter(|(name, _)| name.starts_with("bad_") == are_bad && name != "models" && name != "n2").collect()
 }
 
-fn asked(contract: Wire, is_stream: bool) -> Box<dyn Asked> {
+pub(super) fn asked(contract: Wire, is_stream: bool) -> Box<dyn Asked> {
     let rest = match contract {
         Wire::Chat => r#""messages":[{"role":"user","content":"hi"}],"stream_options":{"include_usage":true}"#,
         Wire::Responses => r#""input":"hi""#,
@@ -48,7 +48,7 @@ fn asked(contract: Wire, is_stream: bool) -> Box<dyn Asked> {
     scan(contract, Bytes::from(format!(r#"{{"model":"pub","stream":{is_stream},{rest}}}"#))).unwrap()
 }
 
-fn frame() -> Frame {
+pub(super) fn frame() -> Frame {
     Frame {
         id: "0123456789abcdef".to_owned(),
         created: 1_790_000_000,
@@ -66,7 +66,7 @@ fn relay(contract: Wire, wire: Wire) -> Box<dyn NativeStream> {
 }
 
 /// What a client gets of a provider's stream that arrives in `pieces`.
-fn play(contract: Wire, wire: Wire, pieces: &[&[u8]]) -> Result<Vec<u8>, StreamError> {
+pub(super) fn play(contract: Wire, wire: Wire, pieces: &[&[u8]]) -> Result<Vec<u8>, StreamError> {
     let mut relay = relay(contract, wire);
     let mut framer = SseFramer::new(1 << 20);
     let mut out = BytesMut::new();

@@ -30,8 +30,7 @@ pub(super) fn addressee(wire: Wire) -> Addressee<'static> {
         model: "up",
         control: Control { kind: Some(kind), levels },
         max_output_tokens: Some(64_000),
-        wants_max_tokens: false,
-        takes_top_k: false,
+        quirks: &crate::dialects::openai_chat::Quirks::REFERENCE,
         origin: "dep_1",
     }
 }

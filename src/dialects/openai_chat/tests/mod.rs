@@ -1,5 +1,7 @@
 //! Requests spliced, answers relayed, errors read.
 
+mod hosts;
+
 use bytes::{Bytes, BytesMut};
 use serde_json::{Value, json};
 
