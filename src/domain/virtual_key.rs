@@ -75,7 +75,7 @@ pub struct VirtualKeySpec {
 }
 
 /// Calendar windows of a budget, UTC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the words say it")]
 pub enum BudgetReset {
     Hourly,

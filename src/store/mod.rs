@@ -13,6 +13,7 @@ pub mod deployment;
 pub mod fallback;
 pub mod replica;
 pub mod settings;
+mod usage;
 mod values;
 pub mod virtual_key;
 pub mod write;
@@ -24,6 +25,8 @@ pub mod sqlite;
 mod conformance;
 
 use std::sync::Arc;
+
+use crate::domain::ports::UsageSink;
 
 pub use audit::AuditStore;
 pub use batch::BatchStore;
@@ -54,6 +57,8 @@ pub struct Stores {
     pub batches: Arc<dyn BatchStore>,
     /// Heartbeats.
     pub replicas: Arc<dyn ReplicaStore>,
+    /// Records of finished requests.
+    pub usage: Arc<dyn UsageSink>,
 }
 
 impl std::fmt::Debug for Stores {

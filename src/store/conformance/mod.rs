@@ -15,6 +15,7 @@ mod idempotency;
 mod replicas;
 pub(in crate::store) mod samples;
 mod settings;
+mod usage;
 mod virtual_keys;
 
 pub(in crate::store) use backend::Backend;
@@ -98,6 +99,12 @@ on_every_backend! {
     replicas {
         every_replica_is_listed_as_it_last_reported
         envelopes_are_paged_by_id_and_replaced_only_as_they_were_read
+    }
+    usage {
+        a_record_is_stored_once_and_charged_once
+        spending_is_kept_by_window_and_epoch
+        a_bad_record_is_refused_with_its_group_and_can_be_put_aside
+        what_is_old_is_forgotten_and_spending_is_not
     }
     concurrency {
         one_writer_wins_per_expected_revision_and_revisions_have_no_gaps

@@ -23,6 +23,7 @@ mod statement;
 #[cfg(test)]
 pub(in crate::store) mod tests;
 mod tx;
+mod usage;
 mod virtual_key;
 
 use std::sync::Arc;
@@ -69,7 +70,8 @@ impl PostgresStore {
             changes: store.clone(),
             audit: store.clone(),
             batches: store.clone(),
-            replicas: store,
+            replicas: store.clone(),
+            usage: store,
         }
     }
 

@@ -22,9 +22,10 @@ const LIFETIME: Duration = Duration::from_secs(1800);
 const APPLICATION: &str = "unified-gateway";
 
 /// The schema's history, embedded: number, name and SQL of each file in `migrations/postgres`.
-pub(super) const MIGRATIONS: [(i64, &str, &str); 2] = [
+pub(super) const MIGRATIONS: [(i64, &str, &str); 3] = [
     (1, "configuration", include_str!("../../../migrations/postgres/0001_configuration.sql")),
     (2, "replicas", include_str!("../../../migrations/postgres/0002_replicas.sql")),
+    (10, "usage", include_str!("../../../migrations/postgres/0010_usage.sql")),
 ];
 
 /// How to reach the database.

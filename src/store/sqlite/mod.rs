@@ -21,6 +21,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 mod tx;
+mod usage;
 mod virtual_key;
 
 use std::sync::Arc;
@@ -56,7 +57,8 @@ impl SqliteStore {
             changes: store.clone(),
             audit: store.clone(),
             batches: store.clone(),
-            replicas: store,
+            replicas: store.clone(),
+            usage: store,
         }
     }
 

@@ -21,9 +21,10 @@ const READERS: u32 = 4;
 const ROWS_AHEAD: usize = 512;
 
 /// The schema's history, embedded: number, name and SQL of each file in `migrations/sqlite`.
-pub(super) const MIGRATIONS: [(i64, &str, &str); 2] = [
+pub(super) const MIGRATIONS: [(i64, &str, &str); 3] = [
     (1, "configuration", include_str!("../../../migrations/sqlite/0001_configuration.sql")),
     (2, "replicas", include_str!("../../../migrations/sqlite/0002_replicas.sql")),
+    (10, "usage", include_str!("../../../migrations/sqlite/0010_usage.sql")),
 ];
 
 /// Opens the database file, which is created with mode 0600 when there is none, and migrates it.
