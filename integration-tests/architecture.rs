@@ -317,6 +317,7 @@ fn violations_in(path: &str, text: &str) -> Vec<String> {
 
 fn is_test_file(path: &str) -> bool {
     path.ends_with("/tests.rs")
+        || path.ends_with("/conformance.rs")
         || path.split('/').any(|part| part == "conformance" || part == "parity" || part == "tests")
 }
 

@@ -19,6 +19,8 @@ mod input;
 #[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod probe;
 #[cfg(test)]
 mod relay;

@@ -11,6 +11,7 @@ pub mod config_batch;
 pub mod deployment;
 pub mod fallback;
 pub mod ids;
+pub mod limits;
 pub mod money;
 pub mod names;
 pub mod operation;

@@ -17,12 +17,13 @@ use http::HeaderMap;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::account::{Account, Leave};
 use super::attempt::{AttemptInput, Deadlines, Dropped, Opened, attempt};
 use super::failure::{Failure, Repeat, worst};
 use super::lane::{Asking, transports};
-use super::settle::{Ending, Record};
+use super::settle::{Ending, Facts, Record};
 use super::stream::{self, Committed};
-use super::{Caller, Gateway, Parts};
+use super::{Caller, Denied, Gateway, Parts};
 use crate::canonical::Wire;
 use crate::dialects;
 use crate::domain::fallback::FallbackReason;
@@ -30,6 +31,7 @@ use crate::domain::names::PublicModel;
 use crate::domain::operation::Operation;
 use crate::domain::settings::ExecutionPolicy;
 use crate::fault::{Fault, Kind, Outcome};
+use crate::ledger::Standing;
 use crate::providers::FailureClass;
 use crate::routing::plan::Wants;
 use crate::routing::{Candidate, Snapshot, plan};
@@ -65,6 +67,8 @@ pub struct Answer {
     pub body: AnswerBody,
     /// Request fields that did not reach the provider as sent.
     pub dropped: Vec<Cow<'static, str>>,
+    /// How the limits of the key stand, where it has some.
+    pub standing: Option<Standing>,
 }
 
 /// The body of an answer.
@@ -81,21 +85,23 @@ impl Gateway {
     ///
     /// # Errors
     /// What the caller is to be told, before anything of the answer was sent.
-    pub async fn generate(&self, call: Call) -> Outcome<Answer> {
+    pub async fn generate(&self, call: Call) -> Result<Answer, Denied> {
         let asked = dialects::scan(call.contract, call.body)?;
         call.caller.check_model(asked.model())?;
         let is_stream = asked.is_stream();
-        let record = Record::start(
-            Arc::clone(&self.parts.clock),
-            &call.caller,
-            call.request_id,
-            asked.model().to_owned(),
+        let account = Account::open(&self.parts, &call.caller, call.contract, asked.bytes())?;
+        let facts = Facts {
+            request_id: call.request_id,
+            public_model: asked.model().to_owned(),
+            contract: call.contract.as_str(),
             is_stream,
-        );
+            revision: call.snapshot.revision().0,
+        };
+        let record = Record::start(account, facts);
         let policy = call.snapshot.settings().policy(Operation::TextGenerate);
         let dice = &self.parts.dice;
         let answer_id = format!("{:016x}{:016x}", dice(u64::MAX), dice(u64::MAX));
-        let run = Run {
+        let mut run = Run {
             asking: Asking::new(asked, answer_id, self.parts.clock.now().unix_s()),
             parts: Arc::clone(&self.parts),
             snapshot: call.snapshot,
@@ -106,17 +112,23 @@ impl Gateway {
             is_committed: Arc::new(AtomicBool::new(false)),
             record,
         };
-        if is_stream { self.open_stream(run).await } else { run.whole().await }
+        let primary = run.admit().await?;
+        let standing = run.record.standing();
+        let answered = if is_stream { self.open_stream(run, primary).await } else { run.whole(primary).await };
+        match answered {
+            Ok(answer) => Ok(Answer { standing, ..answer }),
+            Err(fault) => Err(Denied { fault, standing }),
+        }
     }
 
     /// Waits for the stream to commit, by its first output or by the clock.
-    async fn open_stream(&self, run: Run) -> Outcome<Answer> {
+    async fn open_stream(&self, run: Run, primary: Vec<Candidate>) -> Outcome<Answer> {
         let (sender, receiver) = mpsc::channel(CHANNEL_PIECES);
         let contract = run.asking.asked().wire();
         let is_committed = Arc::clone(&run.is_committed);
         let commit_by = ms(run.policy.commit_by_ms);
         let parts = Arc::clone(&self.parts);
-        let mut opening: Opening = Box::pin(run.stream());
+        let mut opening: Opening = Box::pin(run.stream(primary));
         let mut dropped = Dropped::new();
         match tokio::time::timeout(commit_by, &mut opening).await {
             Ok(committed) => {
@@ -129,7 +141,7 @@ impl Gateway {
                 self.parts.spawn.spawn(Box::pin(stream::pump_when_open(parts, opening, contract, sender)));
             }
         }
-        Ok(Answer { body: AnswerBody::Stream(receiver), dropped })
+        Ok(Answer { body: AnswerBody::Stream(receiver), dropped, standing: None })
     }
 }
 
@@ -151,40 +163,56 @@ struct Run {
 }
 
 impl Run {
-    async fn whole(mut self) -> Outcome<Answer> {
-        match self.search().await {
+    /// Plans, and holds what the request may use.
+    async fn admit(&mut self) -> Result<Vec<Candidate>, Denied> {
+        let admitted = match self.plan(self.asking.asked().model()) {
+            Ok(primary) => self.record.account().admit(&primary).await.map(|()| primary),
+            Err(fault) => Err(fault.into()),
+        };
+        if let Err(denied) = &admitted {
+            self.record.settle(Ending::Error, Some(&denied.fault)).await;
+        }
+        admitted
+    }
+
+    async fn whole(mut self, primary: Vec<Candidate>) -> Outcome<Answer> {
+        match self.search(primary).await {
             Ok((_, Opened::Whole(reply, dropped))) => {
                 self.record.output_begins();
-                self.record.reported(reply.usage, reply.finish_reason.as_deref());
-                self.record.settle(Ending::Success, None);
-                Ok(Answer { body: AnswerBody::Whole(reply.body), dropped })
+                let bytes = reply.body.iter().map(|piece| piece.len() as u64).sum();
+                self.record.left_out(&dropped);
+                self.record.reported(reply.usage, reply.finish_reason.as_deref(), bytes);
+                self.record.settle(Ending::Success, None).await;
+                Ok(Answer { body: AnswerBody::Whole(reply.body), dropped, standing: None })
             }
             Ok((_, Opened::Stream(_))) => Err(Kind::Internal.into()),
-            Err(fault) => Err(self.fail(fault)),
+            Err(fault) => Err(self.fail(fault).await),
         }
     }
 
-    async fn stream(mut self) -> Outcome<Committed> {
-        match self.search().await {
+    async fn stream(mut self, primary: Vec<Candidate>) -> Outcome<Committed> {
+        match self.search(primary).await {
             Ok((candidate, Opened::Stream(open))) => {
                 self.record.output_begins();
+                self.record.left_out(&open.dropped);
                 let idle = ms(self.policy.idle_ms);
                 Ok(Committed { open, target: candidate.target, record: self.record, idle, end: self.end })
             }
             Ok((_, Opened::Whole(..))) => Err(Kind::Internal.into()),
-            Err(fault) => Err(self.fail(fault)),
+            Err(fault) => Err(self.fail(fault).await),
         }
     }
 
-    fn fail(&mut self, fault: Fault) -> Fault {
-        self.record.settle(Ending::Error, Some(&fault));
+    async fn fail(&mut self, fault: Fault) -> Fault {
+        self.record.settle(Ending::Error, Some(&fault)).await;
         fault
     }
 
     /// Tries candidates until one commits.
-    async fn search(&mut self) -> Outcome<(Candidate, Opened)> {
-        let mut queue = self.plan(self.asking.asked().model())?.into_iter();
+    async fn search(&mut self, primary: Vec<Candidate>) -> Outcome<(Candidate, Opened)> {
+        let mut queue = primary.into_iter();
         let mut tried: Vec<Tried> = Vec::new();
+        let mut soonest: Option<Duration> = None;
         let mut has_fallen_back = false;
         let mut may_repeat_unsafely = true;
         loop {
@@ -200,6 +228,14 @@ impl Run {
                     None => break,
                 },
             };
+            match self.record.account().ask_leave(&candidate).await? {
+                Leave::Granted => {}
+                Leave::TooDear => continue,
+                Leave::Limited(wait) => {
+                    soonest = Some(soonest.map_or(wait, |known| known.min(wait)));
+                    continue;
+                }
+            }
             let failure = match self.attempt(&candidate).await {
                 Ok(opened) => return Ok((candidate, opened)),
                 Err(failure) => failure,
@@ -214,7 +250,10 @@ impl Run {
             }
             may_repeat_unsafely &= !is_unsafe;
         }
-        Err(self.verdict(&tried))
+        match soonest {
+            Some(wait) if tried.is_empty() => Err(at_their_limit(wait)),
+            _ => Err(self.verdict(&tried)),
+        }
     }
 
     fn plan(&self, public_model: &str) -> Outcome<Vec<Candidate>> {
@@ -310,6 +349,12 @@ impl Run {
         let failures: Vec<&Failure> = tried.iter().map(|tried| &tried.failure).collect();
         worst(&failures).map_or_else(|| Kind::NoDeployments.into(), |failure| failure.to_fault(self.parts.error_detail))
     }
+}
+
+/// Every deployment has had its share of this minute; none was called.
+fn at_their_limit(wait: Duration) -> Fault {
+    let sentence = "Every deployment of this model is at the limit that its operator has set; try again later.";
+    Fault::new(Kind::RateLimited).say(sentence).retry_after(wait)
 }
 
 /// A candidate and how it failed.

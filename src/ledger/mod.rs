@@ -20,9 +20,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::domain::ids::{DeploymentId, OperationId, VirtualKeyId};
+pub use crate::domain::limits::Limits;
 use crate::domain::money::NanoCents;
 use crate::domain::record::OperationRecord;
-use crate::domain::virtual_key::BudgetReset;
 use crate::domain::window::Window;
 use crate::fault::Outcome;
 use crate::time::Timestamp;
@@ -34,29 +34,6 @@ pub enum Subject {
     Key(VirtualKeyId),
     /// A deployment; it has no budget.
     Deployment(DeploymentId),
-}
-
-/// Limits in force.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Limits {
-    /// Requests in any 60 seconds.
-    pub rpm: Option<u32>,
-    /// Tokens in any 60 seconds.
-    pub tpm: Option<u32>,
-    /// Requests at the same time.
-    pub parallel: Option<u32>,
-    /// Spending in one window.
-    pub budget: Option<NanoCents>,
-    /// When spending starts again from zero.
-    pub reset: Option<BudgetReset>,
-}
-
-impl Limits {
-    /// Whether anything is limited.
-    #[must_use]
-    pub fn any(&self) -> bool {
-        self.rpm.is_some() || self.tpm.is_some() || self.parallel.is_some() || self.budget.is_some()
-    }
 }
 
 /// What a request asks to hold.
@@ -203,6 +180,14 @@ pub struct KeyUsage {
     pub requests: u64,
     /// Tokens in the last 60 seconds, held ones included, where they are limited.
     pub tokens: u64,
+}
+
+impl KeyUsage {
+    /// What was spent beyond the cap: answers that outgrew what was held for them.
+    #[must_use]
+    pub fn overshoot(&self, budget: Option<NanoCents>) -> NanoCents {
+        NanoCents(budget.map_or(0, |budget| self.spent.0.saturating_sub(budget.0).max(0)))
+    }
 }
 
 /// Counts what is used against limits, and keeps it.

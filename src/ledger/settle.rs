@@ -86,7 +86,11 @@ impl Recorder {
         loop {
             let group = self.take();
             if !group.is_empty() {
-                self.store(group, &stop).await;
+                if !self.store(group, &stop).await {
+                    let waiting = self.waiting.load(Ordering::Relaxed);
+                    tracing::error!(waiting, "the store is away at the end: what still waits for it is lost");
+                    return;
+                }
                 continue;
             }
             if *stop.borrow() {
@@ -111,38 +115,46 @@ impl Recorder {
         queue.drain(..count).collect()
     }
 
-    async fn store(&self, group: Vec<Item>, stop: &watch::Receiver<bool>) {
+    /// Answers whether all of the group is dealt with.
+    async fn store(&self, group: Vec<Item>, stop: &watch::Receiver<bool>) -> bool {
         let count = group.len();
+        let mut is_safe = true;
         let mut records = Vec::new();
         for item in group {
             match item {
                 Item::Record(record, done) => records.push((*record, done)),
                 Item::Spend(key, window, answer) => {
-                    self.store_records(std::mem::take(&mut records), stop).await;
+                    is_safe &= self.store_records(std::mem::take(&mut records), stop).await;
                     let spends = self.sink.spend(&[(key, window)]).await;
                     // Whoever asked may have left.
                     _ = answer.send(spends.map(|spends| spends.first().copied().unwrap_or_default()));
                 }
                 Item::NextEpoch(key, answer) => {
-                    self.store_records(std::mem::take(&mut records), stop).await;
+                    is_safe &= self.store_records(std::mem::take(&mut records), stop).await;
                     _ = answer.send(self.sink.next_epoch(key).await);
                 }
             }
         }
-        self.store_records(records, stop).await;
+        is_safe &= self.store_records(records, stop).await;
         self.waiting.fetch_sub(count, Ordering::Relaxed);
+        is_safe
     }
 
-    async fn store_records(&self, records: Vec<(OperationRecord, oneshot::Sender<()>)>, stop: &watch::Receiver<bool>) {
+    async fn store_records(
+        &self,
+        records: Vec<(OperationRecord, oneshot::Sender<()>)>,
+        stop: &watch::Receiver<bool>,
+    ) -> bool {
         if records.is_empty() {
-            return;
+            return true;
         }
         let (records, done): (Vec<_>, Vec<_>) = records.into_iter().unzip();
-        if self.insist(&records, stop).await {
-            for done in done {
-                _ = done.send(());
-            }
+        let is_safe = self.insist(&records, stop).await;
+        if is_safe {
+            // Whoever waited may have gone.
+            done.into_iter().for_each(|done| _ = done.send(()));
         }
+        is_safe
     }
 
     /// Stores records, however long it takes; only an end of the process gives up. A record that the store can never

@@ -10,12 +10,14 @@ use futures_util::stream;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue};
 
+use super::limits;
+use crate::canonical::Wire;
 use crate::gateway::Answer;
 use crate::gateway::dispatch::AnswerBody;
 use crate::telemetry::names::header;
 
 /// Renders an answer.
-pub(super) fn answer(answer: Answer) -> Response {
+pub(super) fn answer(contract: Wire, answer: Answer) -> Response {
     let mut response = match answer.body {
         AnswerBody::Whole(pieces) => json_response(pieces),
         AnswerBody::Stream(mut pieces) => {
@@ -31,6 +33,7 @@ pub(super) fn answer(answer: Answer) -> Response {
             response
         }
     };
+    limits::write(contract, answer.standing.as_ref(), response.headers_mut());
     if !answer.dropped.is_empty()
         && let Ok(names) = HeaderValue::try_from(answer.dropped.join(","))
     {

@@ -5,11 +5,11 @@ use axum::response::Response;
 use http::{HeaderMap, HeaderValue};
 
 use super::edge::request_id;
-use super::{HttpState, credentials, render};
+use super::{HttpState, credentials, limits, render};
 use crate::api::envelope;
 use crate::canonical::Wire;
 use crate::fault::{Fault, Outcome};
-use crate::gateway::{Answer, Call};
+use crate::gateway::{Answer, Call, Denied};
 use crate::telemetry::names::header;
 
 /// Answers one request.
@@ -21,8 +21,12 @@ pub(super) async fn generate(
 ) -> Response {
     let id = request_id(request.headers());
     let mut response = match answer(&state, contract, forwarded, request).await {
-        Ok(answer) => render::answer(answer),
-        Err(fault) => refuse(contract, &fault, &id),
+        Ok(answer) => render::answer(contract, answer),
+        Err(denied) => {
+            let mut response = refuse(contract, &denied.fault, &id);
+            limits::write(contract, denied.standing.as_ref(), response.headers_mut());
+            response
+        }
     };
     if contract == Wire::Messages
         && let Ok(id) = HeaderValue::try_from(id)
@@ -50,7 +54,12 @@ pub(super) fn contract_of(path: &str) -> Wire {
     }
 }
 
-async fn answer(state: &HttpState, contract: Wire, forwarded: &[&'static str], request: Request) -> Outcome<Answer> {
+async fn answer(
+    state: &HttpState,
+    contract: Wire,
+    forwarded: &[&'static str],
+    request: Request,
+) -> Result<Answer, Denied> {
     let (parts, body) = request.into_parts();
     let snapshot = state.gateway.snapshot();
     let caller = state.gateway.authenticate(&snapshot, &credentials::presented(&parts.headers))?;
