@@ -25,6 +25,8 @@ mod probe;
 #[cfg(test)]
 mod relay;
 #[cfg(test)]
+mod reliability;
+#[cfg(test)]
 mod routing;
 #[cfg(test)]
 mod source_scan;

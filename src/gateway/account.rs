@@ -50,6 +50,7 @@ pub(super) enum Leave {
 }
 
 /// Why a candidate has no price for a request.
+#[derive(Debug, Clone, Copy)]
 enum NoPrice {
     Unknown,
     Audio,
