@@ -84,6 +84,8 @@ pub fn weigh(contract: Wire, body: &Bytes) -> Outcome<Weight> {
         Wire::Chat => &["max_completion_tokens", "max_tokens"],
         Wire::Responses => &["max_output_tokens"],
         Wire::Messages => &["max_tokens"],
+        // No client speaks it.
+        Wire::GenerateContent => &[],
     };
     let mut weight = Weight { choices: 1, ..Weight::default() };
     for field in limits {
