@@ -23,9 +23,13 @@ mod input;
 #[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod probe;
 #[cfg(test)]
 mod relay;
+#[cfg(test)]
+mod reliability;
 #[cfg(test)]
 mod responses_state;
 #[cfg(test)]

@@ -72,6 +72,15 @@ impl TestGateway {
         gateway
     }
 
+    /// Another one in the same folder, after this one has stopped.
+    pub(crate) async fn restarted(self) -> Self {
+        let Self { running, folder, stub, .. } = self;
+        assert!(running.is_none(), "it still runs");
+        let running = app::start(settings(folder.path(), &[])).await.unwrap();
+        let address = running.http_address;
+        Self { running: Some(running), folder, stub, client: Client::new(address), address }
+    }
+
     /// Where gRPC is served.
     pub(crate) fn grpc_address(&self) -> SocketAddr {
         self.running.as_ref().unwrap().grpc_address

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tonic_health::server::HealthReporter;
 
 use super::follow::Follower;
+use super::retention;
 use super::serve::Listener;
 use super::storage::{Secrets, Storage};
 use super::sweep;
@@ -40,7 +41,10 @@ use crate::domain::replica::ReplicaId;
 use crate::domain::secret::{Credentials, ExposeSecret};
 use crate::fault::{Fault, Kind, Outcome};
 use crate::gateway::{Bounds, ErrorDetail, Gateway, Parts as GatewayParts, StateParts, States};
+use crate::ledger::Ledger;
+use crate::ledger::memory::MemoryLedger;
 use crate::ledger::redis::RedisLink;
+use crate::ledger::settle::Recorder;
 use crate::providers;
 use crate::routing::{ProbeDeployment, Publisher, Snapshot};
 use crate::time::{Clock, SystemClock};
@@ -81,6 +85,8 @@ pub struct Running {
     pub(super) replicas: Arc<Replicas>,
     /// Ends what lives until the store is closed.
     pub(super) last_breath: CancellationToken,
+    /// Becomes `true` when nothing more is recorded.
+    pub(super) recording_ends: watch::Sender<bool>,
     pub(super) background: Tasks,
     pub(super) storage: Arc<Storage>,
 }
@@ -106,6 +112,7 @@ pub async fn start(config: Config) -> Outcome<Running> {
     let is_strict = store_settings.readiness == Strictness::Strict;
     let redis = store_settings.databases.as_ref().and_then(|databases| databases.redis.as_ref());
     let redis = redis.map(RedisLink::new).transpose()?;
+    let retention_days = store_settings.operations_retention_days;
     let (storage, secrets) = Storage::open(store_settings, security).await?;
     let storage = Arc::new(storage);
     let http_listener = listen(server.host, server.port, "PORT").await?;
@@ -130,6 +137,10 @@ pub async fn start(config: Config) -> Outcome<Running> {
     let publisher = Arc::new(Publisher::new(Snapshot::empty(clock.now())));
     let master = MasterKey::new(master_key.expose_secret());
     let auth = Arc::new(AdminAuth::new(master.clone(), Arc::clone(&clock)));
+    let recorder = Arc::new(Recorder::new(storage.stores().usage));
+    // Counters of this process alone are right only where it is alone.
+    let ledger: Arc<dyn Ledger> =
+        Arc::new(MemoryLedger::new(Arc::clone(&clock), Arc::clone(&recorder), redis.is_none()));
     let gateway = Gateway::new(GatewayParts {
         publisher: Arc::clone(&publisher),
         master_key: master,
@@ -141,6 +152,8 @@ pub async fn start(config: Config) -> Outcome<Running> {
         dice: Arc::new(SystemEntropy::roll),
         spawn: Arc::new(tasks.clone()),
         stopping: must_stop,
+        ledger: Arc::clone(&ledger),
+        learned: Arc::default(),
         bounds: Bounds {
             reply_bytes: MAX_REPLY_BYTES,
             error_bytes: MAX_ERROR_BYTES,
@@ -161,7 +174,7 @@ pub async fn start(config: Config) -> Outcome<Running> {
             retention: responses.retention,
         })),
     });
-    let core = Core::build(&storage, keyring, &clock, publisher, Arc::new(gateway.clone()))?;
+    let core = Core::build(&storage, keyring, &clock, publisher, (ledger, Arc::new(gateway.clone())))?;
     if !is_shared {
         // A file of one's own is there or it is not: what is wrong with it stops the start.
         core.propagation.load().await?;
@@ -221,6 +234,14 @@ pub async fn start(config: Config) -> Outcome<Running> {
     }
     serve(grpc_listener, services.into_axum_router(), grpc_certificates, Some(stopping.subscribe()));
     let (last_breath, background) = (CancellationToken::new(), Tasks::default());
+    let (recording_ends, must_end) = watch::channel(false);
+    background.start(retention::run(
+        Arc::clone(recorder.sink()),
+        Arc::clone(&clock),
+        retention_days,
+        last_breath.clone(),
+    ));
+    background.start(async move { recorder.run(must_end).await });
     let redis = redis.map(|link| {
         let (is_up, seen) = watch::channel(false);
         let stop = last_breath.clone();
@@ -266,6 +287,7 @@ pub async fn start(config: Config) -> Outcome<Running> {
         grpc_health,
         replicas: core.control.replicas,
         last_breath,
+        recording_ends,
         background,
         storage,
     })
@@ -285,7 +307,7 @@ impl Core {
         keyring: Arc<crate::vault::Keyring>,
         clock: &Arc<dyn Clock>,
         publisher: Arc<Publisher>,
-        probe: Arc<dyn ProbeDeployment>,
+        (ledger, probe): (Arc<dyn Ledger>, Arc<dyn ProbeDeployment>),
     ) -> Outcome<Self> {
         let stores = storage.stores();
         let catalog = Arc::new(Catalog::load(providers::presets())?);
@@ -303,6 +325,7 @@ impl Core {
             entropy: Arc::new(SystemEntropy),
             clock: Arc::clone(clock),
             propagation: Arc::clone(&propagation),
+            ledger,
             probe,
         };
         let control = Control::new(parts, identity(clock), storage.mode(), env!("CARGO_PKG_VERSION"));

@@ -12,6 +12,7 @@ mod build;
 mod catalog_command;
 mod follow;
 pub mod io;
+mod retention;
 mod serve;
 mod shutdown;
 mod storage;

@@ -38,6 +38,7 @@ impl Running {
             tracing::debug!(error = fault.cause(), "the other replicas could not be told of the end: {fault}");
         }
         self.last_breath.cancel();
+        self.recording_ends.send_replace(true);
         self.background.wait().await;
         if tokio::time::timeout(LAST_WORDS, self.storage.close()).await.is_err() {
             tracing::warn!("connections to the store did not close in time");

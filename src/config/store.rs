@@ -35,6 +35,9 @@ pub(super) struct Raw {
     /// What GET /health/ready wants: serving (a configuration is in force) or strict (and PostgreSQL and Redis can be reached)
     #[arg(long, value_name = "SERVING|STRICT", default_value = "serving")]
     readiness: String,
+    /// Days for which records of requests are kept: 1 to 3650; spending is kept for as long as its key
+    #[arg(long, value_name = "DAYS", default_value = "30")]
+    operations_retention_days: String,
 }
 
 /// Where state lives.
@@ -46,6 +49,8 @@ pub struct Store {
     pub databases: Option<Databases>,
     /// What readiness wants.
     pub readiness: Strictness,
+    /// Days for which records of requests are kept.
+    pub operations_retention_days: u32,
 }
 
 /// The shared databases of production mode.
@@ -104,6 +109,7 @@ impl Raw {
             &self.readiness,
             [("serving", Strictness::Serving), ("strict", Strictness::Strict)],
         );
+        let retention = problems.number("OPERATIONS_RETENTION_DAYS", &self.operations_retention_days, 1..=3_650);
         let databases = postgres.map(|postgres| Databases {
             postgres,
             postgres_listen,
@@ -112,7 +118,8 @@ impl Raw {
             redis,
         });
         let mode = if self.database_url.is_some() { Mode::Clustered } else { Mode::Embedded };
-        (Store { data_dir, databases, readiness }, mode)
+        let operations_retention_days = u32::try_from(retention).unwrap_or(u32::MAX);
+        (Store { data_dir, databases, readiness, operations_retention_days }, mode)
     }
 }
 

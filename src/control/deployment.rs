@@ -251,7 +251,14 @@ impl Deployments {
         if let Some(entry) = &spec.catalog_entry {
             money::catalog_entry(entry, problems);
         }
-        unenforced::deployment(before, spec, problems);
+        if !self.parts.ledger.enforces() {
+            unenforced::deployment(before, spec, problems);
+        }
+        for (field, limit) in [("rpmLimit", spec.rpm_limit), ("tpmLimit", spec.tpm_limit)] {
+            if limit == Some(0) {
+                problems.add(field, "must be at least 1; set `enabled` to false to stop a deployment");
+            }
+        }
         // A name that is not one, or an entry without operations, would only be reported twice.
         if ["upstreamModel", "catalogModel", "catalogEntry.operations"].iter().any(|field| problems.concern(field)) {
             if self.parts.catalog.preset(&spec.provider).is_none() {

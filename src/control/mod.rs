@@ -26,16 +26,20 @@ pub use propagation::Propagation;
 pub use replicas::Replicas;
 pub use routing::Routing;
 pub use system::System;
-pub use virtual_key::VirtualKeys;
+pub use virtual_key::{IssuedKey, VirtualKeys};
 
 /// What [`Deployments::resolve`] answers.
 pub use crate::catalog::{ProfileSource, Resolved};
+
+/// What [`VirtualKeys::usage`] answers.
+pub use crate::ledger::KeyUsage;
 
 /// What [`Deployments::test`] answers.
 pub use crate::routing::Probed;
 
 use crate::catalog::Catalog;
 use crate::domain::ids::Revision;
+use crate::ledger::Ledger;
 use crate::routing::ProbeDeployment;
 use crate::store::Stores;
 use crate::time::Clock;
@@ -75,6 +79,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Brings the snapshot up to date after a write.
     pub propagation: Arc<Propagation>,
+    /// Limits of keys, and what they have spent.
+    pub ledger: Arc<dyn Ledger>,
     /// Calls a deployment that is to be tested.
     pub probe: Arc<dyn ProbeDeployment>,
 }

@@ -14,14 +14,14 @@ const REFUSED: &str = "is not enforced by this version yet, so it is refused rat
 /// Operations that the data plane serves.
 const OPERATIONS: [Operation; 1] = [Operation::TextGenerate];
 
-/// Limits of a deployment. `before`: the stored state, if there is one.
+/// Limits of a deployment, where the ledger does not keep them. `before`: the stored state, if there is one.
 pub(super) fn deployment(before: Option<&DeploymentSpec>, after: &DeploymentSpec, problems: &mut Problems) {
     let stored = |field: fn(&DeploymentSpec) -> Option<u32>| before.and_then(field);
     limit("rpmLimit", &stored(|spec| spec.rpm_limit), &after.rpm_limit, problems);
     limit("tpmLimit", &stored(|spec| spec.tpm_limit), &after.tpm_limit, problems);
 }
 
-/// Limits of a key.
+/// Limits of a key, where the ledger does not keep them.
 pub(super) fn virtual_key(before: Option<&VirtualKeySpec>, after: &VirtualKeySpec, problems: &mut Problems) {
     let none = VirtualKeySpec::default();
     let before = before.unwrap_or(&none);

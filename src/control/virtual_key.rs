@@ -8,13 +8,15 @@ use uuid::Uuid;
 use super::audit::{KeySpecView, KeyView, Unreadable};
 use super::check::{Problems, text};
 use super::write::{self, ATTEMPTS, Entry, View};
-use super::{ChangeOptions, CreateOptions, Parts, unenforced};
+use super::{ChangeOptions, CreateOptions, KeyUsage, Parts, unenforced};
 use crate::domain::audit::Caller;
 use crate::domain::ids::{Revision, VirtualKeyId};
+use crate::domain::money::NanoCents;
 use crate::domain::page::{Page, PageRequest};
 use crate::domain::patch::Patch;
 use crate::domain::virtual_key::{
-    MAX_ALLOWED_MODELS, PreviousSecret, VirtualKey, VirtualKeyFilter, VirtualKeyPatch, VirtualKeySpec,
+    MAX_ALLOWED_MODELS, MAX_BUDGET_WAIT_MS, PreviousSecret, VirtualKey, VirtualKeyFilter, VirtualKeyPatch,
+    VirtualKeySpec,
 };
 use crate::fault::{Fault, Kind, Outcome};
 use crate::store::Created;
@@ -108,6 +110,65 @@ impl VirtualKeys {
     /// `Unavailable`.
     pub async fn list(&self, filter: &VirtualKeyFilter, page: &PageRequest) -> Outcome<Page<VirtualKey>> {
         self.parts.stores.virtual_keys.list(filter, page).await
+    }
+
+    /// How keys stand with their limits, in order.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn usage(&self, keys: &[&VirtualKey]) -> Outcome<Vec<KeyUsage>> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let limits: Vec<_> = keys.iter().map(|key| (key.id, key.spec.limits())).collect();
+        self.parts.ledger.usage(&limits).await
+    }
+
+    /// What keys have spent in the window of their budget, in order.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn spends(&self, keys: &[&VirtualKey]) -> Outcome<Vec<NanoCents>> {
+        Ok(self.usage(keys).await?.into_iter().map(|usage| usage.spent).collect())
+    }
+
+    /// What one key has spent. One that is not saved has spent nothing.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn spend(&self, key: &VirtualKey) -> Outcome<NanoCents> {
+        if key.id.as_uuid().is_nil() {
+            return Ok(NanoCents(0));
+        }
+        Ok(self.spends(&[key]).await?.first().copied().unwrap_or_default())
+    }
+
+    /// Starts a key's spending from zero. Requests under way are charged to what was before. The row is written anew,
+    /// unchanged, so that the audit trail has it.
+    ///
+    /// # Errors
+    /// `NotFound`; `Stale`; `Unavailable`.
+    pub async fn reset_spend(
+        &self,
+        caller: &Caller,
+        id: VirtualKeyId,
+        expected: Option<Revision>,
+    ) -> Outcome<VirtualKey> {
+        for _ in 0..ATTEMPTS {
+            let before = self.get(id).await?;
+            write::check_expected(expected, before.revision)?;
+            let after = VirtualKey { updated_at: self.parts.clock.now(), ..before.clone() };
+            match self.replace(caller, "virtual_key.reset_spend", &before, after).await {
+                Ok(after) => {
+                    self.parts.ledger.reset_spend(id).await?;
+                    self.parts.in_force(after.revision).await?;
+                    return Ok(after);
+                }
+                Err(fault) if write::lost_a_race(&fault, expected) => {}
+                Err(fault) => return Err(fault),
+            }
+        }
+        Err(Kind::Stale.into())
     }
 
     /// Changes a key.
@@ -230,7 +291,19 @@ impl VirtualKeys {
             problems.add("expiresAt", "must be in the future; set `enabled` to false to stop a key now");
         }
         problems.check("metadata", spec.metadata.as_deref().map_or(Ok(()), text::metadata));
-        unenforced::virtual_key(before, spec, problems);
+        for (field, limit) in
+            [("rpm", spec.rpm), ("tpm", spec.tpm), ("maxParallelRequests", spec.max_parallel_requests)]
+        {
+            if limit == Some(0) {
+                problems.add(field, "must be at least 1; set `enabled` to false to stop a key");
+            }
+        }
+        if spec.budget_wait_ms.is_some_and(|wait| wait > MAX_BUDGET_WAIT_MS) {
+            problems.add("budgetWaitMs", format!("must be at most {MAX_BUDGET_WAIT_MS}"));
+        }
+        if !self.parts.ledger.enforces() {
+            unenforced::virtual_key(before, spec, problems);
+        }
     }
 
     fn patched(&self, before: &VirtualKey, patch: VirtualKeyPatch) -> Outcome<VirtualKey> {

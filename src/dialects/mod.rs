@@ -21,6 +21,7 @@ pub mod out;
 pub mod raw;
 pub mod state;
 pub mod translate;
+pub mod weight;
 
 #[cfg(test)]
 mod tests;

@@ -1,14 +1,66 @@
-//! What the data plane needs of rooms that it does not know: traits that a backend implements and `app` wires.
+//! Ports: what one room needs of another that it must not know. Backends implement them and the app wires them.
 
 use async_trait::async_trait;
 
+use super::ids::VirtualKeyId;
+use super::record::OperationRecord;
 use super::response_state::{ResponseId, ResponseState, StateScope};
+use super::window::Window;
 use crate::time::Timestamp;
 
-/// A backend that cannot do its work now, and why: for the log.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct PortError(pub String);
+/// What is behind a port failed.
+#[derive(Debug, thiserror::Error)]
+pub enum PortError {
+    /// Not now; the same call may succeed later.
+    #[error("not reachable now: {0}")]
+    Unavailable(Box<dyn std::error::Error + Send + Sync>),
+    /// Not ever, as it was put.
+    #[error("refused: {0}")]
+    Refused(Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// What a key has spent in one window, of its newest epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StoredSpend {
+    /// Starts at 0; one higher with every reset.
+    pub epoch: i64,
+    /// Nano-cents.
+    pub spent: i64,
+}
+
+/// Where the records of finished requests go, and spending with them.
+#[async_trait]
+pub trait UsageSink: Send + Sync {
+    /// Stores records, those that are there already excepted, and adds the charges of those really stored. All or none.
+    ///
+    /// # Errors
+    /// [`PortError`]; nothing was stored.
+    async fn record(&self, records: &[OperationRecord]) -> Result<(), PortError>;
+
+    /// Puts a record aside that can never be stored.
+    ///
+    /// # Errors
+    /// [`PortError`].
+    async fn put_aside(&self, record: &OperationRecord, reason: &str) -> Result<(), PortError>;
+
+    /// What each of the keys has spent in its window, in order.
+    ///
+    /// # Errors
+    /// [`PortError`].
+    async fn spend(&self, keys: &[(VirtualKeyId, Window)]) -> Result<Vec<StoredSpend>, PortError>;
+
+    /// Starts the key's next epoch, in which nothing is spent. Answers its number.
+    ///
+    /// # Errors
+    /// [`PortError`].
+    async fn next_epoch(&self, key: VirtualKeyId) -> Result<i64, PortError>;
+
+    /// Forgets operations that began before a moment, milliseconds since the Unix epoch.
+    ///
+    /// # Errors
+    /// [`PortError`].
+    async fn forget_before(&self, moment_ms: i64) -> Result<(), PortError>;
+}
 
 /// Most items of one response that can be found by their own id.
 pub const MAX_INDEXED_ITEMS: usize = 1024;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::money::NanoCents;
+use super::usage::TokenUsage;
 
 /// A price per million tokens, in nano-cents.
 pub type PerMTokens = NanoCents;
@@ -68,5 +69,209 @@ impl Pricing {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+}
+
+const PER: i128 = 1_000_000;
+const AUDIO_INPUT: &str = "audio_input_per_mtok";
+const AUDIO_OUTPUT: &str = "audio_output_per_mtok";
+
+impl Pricing {
+    /// What tokens cost. Summed exactly, rounded half up once. `None`: a rate that is needed is unknown.
+    ///
+    /// A cache rate that is unknown is the input rate; sound without a rate of its own costs what text does.
+    #[must_use]
+    pub fn cost(&self, usage: &TokenUsage) -> Option<NanoCents> {
+        let rates = self.rates(usage.input);
+        let audio_input = usage.audio_input.min(usage.input);
+        let cache_read = usage.cache_read.min(usage.input - audio_input);
+        let cache_write = usage.cache_write.min(usage.input - audio_input - cache_read);
+        let cache_write_1h = usage.cache_write_1h.min(cache_write);
+        let audio_output = usage.audio_output.min(usage.output);
+        let parts = [
+            (usage.input - audio_input - cache_read - cache_write, rates.input),
+            (audio_input, self.unit(AUDIO_INPUT).or(rates.input)),
+            (cache_read, rates.cache_read.or(rates.input)),
+            (cache_write - cache_write_1h, rates.cache_write.or(rates.input)),
+            (cache_write_1h, rates.cache_write_1h.or(rates.cache_write).or(rates.input)),
+            (usage.output - audio_output, rates.output),
+            (audio_output, self.unit(AUDIO_OUTPUT).or(rates.output)),
+        ];
+        let mut sum: i128 = 0;
+        for (tokens, rate) in parts.into_iter().filter(|(tokens, _)| *tokens > 0) {
+            sum = sum.saturating_add(i128::from(tokens).saturating_mul(i128::from(rate?.0)));
+        }
+        Some(round_half_up(sum))
+    }
+
+    /// The most that so many tokens can cost, whatever kinds they turn out to be. `None`: the price is unknown.
+    #[must_use]
+    pub fn most(&self, input: u64, output: u64) -> Option<NanoCents> {
+        let tiers = self.tiers.iter().filter(|tier| input > tier.above_input_tokens);
+        let sizes = std::iter::once(0).chain(tiers.map(|tier| tier.above_input_tokens.saturating_add(1)));
+        let (mut dearest_input, mut dearest_output) = (self.input?, self.output?);
+        for size in sizes {
+            let rates = self.rates(size);
+            let inputs =
+                [rates.input, rates.cache_read, rates.cache_write, rates.cache_write_1h, self.unit(AUDIO_INPUT)];
+            dearest_input = inputs.into_iter().flatten().fold(dearest_input, NanoCents::max);
+            let outputs = [rates.output, self.unit(AUDIO_OUTPUT)];
+            dearest_output = outputs.into_iter().flatten().fold(dearest_output, NanoCents::max);
+        }
+        let sum = i128::from(input).saturating_mul(i128::from(dearest_input.0));
+        let sum = sum.saturating_add(i128::from(output).saturating_mul(i128::from(dearest_output.0)));
+        Some(NanoCents(i64::try_from(sum.saturating_add(PER - 1) / PER).unwrap_or(i64::MAX)))
+    }
+
+    /// Whether text can be priced: both base rates are known.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.input.is_some() && self.output.is_some()
+    }
+
+    /// Whether sound that is written can be priced apart from text.
+    #[must_use]
+    pub fn has_audio_output(&self) -> bool {
+        self.unit(AUDIO_OUTPUT).is_some()
+    }
+
+    fn unit(&self, name: &str) -> Option<NanoCents> {
+        self.units.iter().find(|(unit, _)| unit == name).map(|(_, price)| *price)
+    }
+
+    /// The rates for a request of this input size. A tier states its base rates; what it leaves out stays.
+    fn rates(&self, input: u64) -> Rates {
+        let base = Rates {
+            input: self.input,
+            output: self.output,
+            cache_read: self.cache_read,
+            cache_write: self.cache_write,
+            cache_write_1h: self.cache_write_1h,
+        };
+        let applies = self.tiers.iter().filter(|tier| input > tier.above_input_tokens);
+        let Some(tier) = applies.max_by_key(|tier| tier.above_input_tokens) else { return base };
+        Rates {
+            input: tier.input.or(base.input),
+            output: tier.output.or(base.output),
+            cache_read: tier.cache_read.or(base.cache_read),
+            cache_write: tier.cache_write.or(base.cache_write),
+            cache_write_1h: base.cache_write_1h.map(|rate| in_proportion(rate, base.input, tier.input)),
+        }
+    }
+}
+
+/// Rates for one request.
+struct Rates {
+    input: Option<PerMTokens>,
+    output: Option<PerMTokens>,
+    cache_read: Option<PerMTokens>,
+    cache_write: Option<PerMTokens>,
+    cache_write_1h: Option<PerMTokens>,
+}
+
+/// A rate that tiers do not state, raised as the input rate is, rounded up.
+fn in_proportion(rate: PerMTokens, base: Option<PerMTokens>, tier: Option<PerMTokens>) -> PerMTokens {
+    match (base, tier) {
+        (Some(base), Some(tier)) if base.0 > 0 => {
+            let base = i128::from(base.0);
+            let raised = (i128::from(rate.0) * i128::from(tier.0) + base - 1) / base;
+            NanoCents(i64::try_from(raised).unwrap_or(i64::MAX))
+        }
+        _ => rate,
+    }
+}
+
+fn round_half_up(sum: i128) -> NanoCents {
+    NanoCents(i64::try_from(sum.saturating_add(PER / 2) / PER).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pricing() -> Pricing {
+        Pricing {
+            input: Some(NanoCents(300)),
+            output: Some(NanoCents(1_500)),
+            cache_read: Some(NanoCents(30)),
+            cache_write: Some(NanoCents(375)),
+            cache_write_1h: Some(NanoCents(600)),
+            tiers: vec![PriceTier {
+                above_input_tokens: 200_000,
+                input: Some(NanoCents(600)),
+                output: Some(NanoCents(2_250)),
+                ..PriceTier::default()
+            }],
+            units: vec![(AUDIO_OUTPUT.to_owned(), NanoCents(6_000))],
+        }
+    }
+
+    fn usage(input: u64, output: u64) -> TokenUsage {
+        TokenUsage { input, output, ..TokenUsage::default() }
+    }
+
+    #[test]
+    fn every_kind_of_token_has_its_rate() {
+        const M: u64 = 100_000;
+        let cases = [
+            (usage(M, 0), 30),
+            (usage(0, M), 150),
+            (TokenUsage { cache_read: M, ..usage(M, 0) }, 3),
+            (TokenUsage { cache_write: M, ..usage(M, 0) }, 38),
+            (TokenUsage { cache_write: M, cache_write_1h: M, ..usage(M, 0) }, 60),
+            (TokenUsage { reasoning: M, ..usage(0, M) }, 150),
+            (TokenUsage { audio_input: M, ..usage(M, 0) }, 30),
+            (TokenUsage { audio_output: M, ..usage(0, M) }, 600),
+            // Above the tier all of it is dearer.
+            (usage(200_000, 0), 60),
+            (usage(300_000, M), 180 + 225),
+            (TokenUsage { cache_write: 300_000, cache_write_1h: 300_000, ..usage(300_000, 0) }, 360),
+            // Parts that are larger than the whole are cut.
+            (TokenUsage { cache_read: 9 * M, ..usage(M, 0) }, 3),
+        ];
+        for (usage, expected) in cases {
+            assert_eq!(pricing().cost(&usage), Some(NanoCents(expected)), "{usage:?}");
+        }
+    }
+
+    #[test]
+    fn parts_are_summed_before_they_are_rounded_half_up_once() {
+        let rate =
+            |nanos| Pricing { input: Some(NanoCents(nanos)), output: Some(NanoCents(nanos)), ..Pricing::default() };
+        assert_eq!(rate(1).cost(&usage(499_999, 0)), Some(NanoCents(0)));
+        assert_eq!(rate(1).cost(&usage(500_000, 0)), Some(NanoCents(1)));
+        assert_eq!(rate(1).cost(&usage(250_000, 250_000)), Some(NanoCents(1)));
+        assert_eq!(rate(i64::MAX).cost(&usage(u64::MAX, u64::MAX)), Some(NanoCents(i64::MAX)));
+    }
+
+    #[test]
+    fn an_unknown_price_is_no_price() {
+        assert_eq!(Pricing::default().cost(&usage(1, 0)), None);
+        assert_eq!(Pricing::default().cost(&usage(0, 0)), Some(NanoCents(0)));
+        assert_eq!(Pricing { output: None, ..pricing() }.cost(&usage(1, 1)), None);
+        assert_eq!(Pricing { output: None, ..pricing() }.most(1, 1), None);
+        // Unknown cache rates are never free.
+        let plain = Pricing { cache_read: None, cache_write: None, cache_write_1h: None, ..pricing() };
+        let cached =
+            TokenUsage { cache_read: 50_000, cache_write: 50_000, cache_write_1h: 50_000, ..usage(100_000, 0) };
+        assert_eq!(plain.cost(&cached), Some(NanoCents(30)));
+    }
+
+    #[test]
+    fn no_usage_within_the_bounds_costs_more_than_the_most() {
+        let kinds = |input, output| {
+            [
+                usage(input, output),
+                TokenUsage { cache_write: input, cache_write_1h: input, ..usage(input, output) },
+                TokenUsage { audio_input: input, audio_output: output, ..usage(input, output) },
+                TokenUsage { cache_read: input, ..usage(input, output) },
+            ]
+        };
+        for (input, output) in [(1, 1), (1000, 7), (200_000, 10), (200_001, 10), (1_000_000, 100_000)] {
+            let most = pricing().most(input, output).unwrap();
+            for usage in kinds(input, output).into_iter().chain(kinds(input / 2, output / 2)) {
+                assert!(pricing().cost(&usage).unwrap() <= most, "{usage:?}");
+            }
+        }
     }
 }

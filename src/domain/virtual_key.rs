@@ -1,6 +1,7 @@
 //! A virtual key: the credential of an application, with its scope, limits and life time. The secret itself is never kept.
 
 use super::ids::{Revision, VirtualKeyId};
+use super::limits::Limits;
 use super::money::NanoCents;
 use super::names::PublicModel;
 use super::patch::Patch;
@@ -10,6 +11,11 @@ use crate::time::Timestamp;
 pub const MAX_KEY_NAME_BYTES: usize = 200;
 /// Most models in one key's scope.
 pub const MAX_ALLOWED_MODELS: usize = 1000;
+
+/// How long a request waits for money that others hold, unless its key says otherwise.
+pub const DEFAULT_BUDGET_WAIT_MS: u32 = 2_000;
+/// Longest `budgetWaitMs`.
+pub const MAX_BUDGET_WAIT_MS: u32 = 60_000;
 
 /// SHA-256 of a key's plaintext.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -75,7 +81,7 @@ pub struct VirtualKeySpec {
 }
 
 /// Calendar windows of a budget, UTC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the words say it")]
 pub enum BudgetReset {
     Hourly,
@@ -168,6 +174,20 @@ pub struct VirtualKeyFilter {
     pub enabled: Option<bool>,
     /// Only those whose name or prefix contains this text (ASCII case ignored).
     pub text: Option<String>,
+}
+
+impl VirtualKeySpec {
+    /// Its limits, as they are counted.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        Limits {
+            rpm: self.rpm,
+            tpm: self.tpm,
+            parallel: self.max_parallel_requests,
+            budget: self.max_budget,
+            reset: self.budget_reset,
+        }
+    }
 }
 
 impl VirtualKey {

@@ -1,18 +1,18 @@
 //! Counting the tokens of a request in the contract of Messages: by a provider that can, else by an estimate that says so.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
 use tokio::time::Instant;
 
+use super::account::Account;
 use super::attempt::{Dropped, error_answer, read_failure, request_failure, send_failure};
 use super::failure::{Failure, Repeat};
 use super::lane::{Asking, transports};
-use super::settle::{Ending, Record};
+use super::settle::{Ending, Facts, Record};
 use super::{Call, Gateway};
-use crate::canonical::Wire;
+use crate::canonical::{TokenUsage, Wire};
 use crate::dialects::anthropic_messages::count;
 use crate::dialects::scan;
 use crate::domain::operation::{Operation, Transport};
@@ -53,16 +53,24 @@ impl Gateway {
             transports: transports(Wire::Messages),
         };
         let candidates = plan(&call.snapshot, wants, &mut |below| (self.parts.dice)(below))?.candidates;
-        let clock = Arc::clone(&self.parts.clock);
-        let model = asked.model().to_owned();
-        let mut record = Record::start(clock, &call.caller, call.request_id, model, false);
+        // Nothing is held: a count uses no tokens and costs nothing.
+        let account = Account::open(&self.parts, &call.caller, Wire::Messages, asked.bytes())?;
+        let facts = Facts {
+            request_id: call.request_id,
+            public_model: asked.model().to_owned(),
+            contract: Wire::Messages.as_str(),
+            is_stream: false,
+            revision: call.snapshot.revision().0,
+        };
+        let mut record = Record::start(account, facts);
+        record.reported(Some(TokenUsage::default()), None, 0);
         let asking = Asking::new(asked, String::new(), self.parts.clock.now().unix_s());
         let counting = candidates.iter().filter(|candidate| candidate.transport == Transport::Messages);
         for candidate in counting.take(MAX_ATTEMPTS) {
             record.attempt_begins(&candidate.target);
             match self.ask_for_count(&asking, candidate, &call.forwarded).await {
                 Ok((body, dropped)) => {
-                    record.settle(Ending::Success, None);
+                    record.settle(Ending::Success, None).await;
                     return Ok(Counted { body, is_estimated: false, dropped });
                 }
                 Err(failure) => {
@@ -70,14 +78,15 @@ impl Gateway {
                     // A provider that has no such endpoint says so in many ways; a request that is wrong is wrong anyhow.
                     if failure.class == FailureClass::Request && failure.status == Some(400) {
                         let fault = failure.to_fault(self.parts.error_detail);
-                        record.settle(Ending::Error, Some(&fault));
+                        record.settle(Ending::Error, Some(&fault)).await;
                         return Err(fault);
                     }
                 }
             }
         }
         let counted = asking.canonical().map(estimate);
-        record.settle(if counted.is_ok() { Ending::Success } else { Ending::Error }, counted.as_ref().err());
+        let ending = if counted.is_ok() { Ending::Success } else { Ending::Error };
+        record.settle(ending, counted.as_ref().err()).await;
         Ok(Counted { body: count::write_count(counted?), is_estimated: true, dropped: Dropped::new() })
     }
 

@@ -17,13 +17,14 @@ use http::HeaderMap;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::account::{Account, Leave};
 use super::attempt::{AttemptInput, Deadlines, Dropped, Opened, attempt};
 use super::failure::{Failure, Repeat, worst};
 use super::lane::{Asking, transports};
-use super::settle::{Ending, Record};
+use super::settle::{Ending, Facts, Record};
 use super::states::{Keep, next_id};
 use super::stream::{self, Committed};
-use super::{Caller, Gateway, Parts};
+use super::{Caller, Denied, Gateway, Parts};
 use crate::canonical::Wire;
 use crate::dialects::{self, Asked, openai_responses};
 use crate::domain::fallback::FallbackReason;
@@ -32,6 +33,7 @@ use crate::domain::operation::Operation;
 use crate::domain::response_state::ResponseId;
 use crate::domain::settings::ExecutionPolicy;
 use crate::fault::{Fault, Kind, Outcome};
+use crate::ledger::Standing;
 use crate::providers::FailureClass;
 use crate::routing::plan::Wants;
 use crate::routing::{Candidate, Snapshot, plan};
@@ -67,6 +69,8 @@ pub struct Answer {
     pub body: AnswerBody,
     /// Request fields that did not reach the provider as sent.
     pub dropped: Vec<Cow<'static, str>>,
+    /// How the limits of the key stand, where it has some.
+    pub standing: Option<Standing>,
 }
 
 /// The body of an answer.
@@ -83,19 +87,21 @@ impl Gateway {
     ///
     /// # Errors
     /// What the caller is to be told, before anything of the answer was sent.
-    pub async fn generate(&self, call: Call) -> Outcome<Answer> {
+    pub async fn generate(&self, call: Call) -> Result<Answer, Denied> {
         let id = next_id(self.parts.clock.now(), self.parts.dice.as_ref());
         let (asked, keep) = self.scan(call.contract, call.body, &call.caller, id).await?;
         let is_stream = asked.is_stream();
-        let record = Record::start(
-            Arc::clone(&self.parts.clock),
-            &call.caller,
-            call.request_id,
-            asked.model().to_owned(),
+        let account = Account::open(&self.parts, &call.caller, call.contract, asked.bytes())?;
+        let facts = Facts {
+            request_id: call.request_id,
+            public_model: asked.model().to_owned(),
+            contract: call.contract.as_str(),
             is_stream,
-        );
+            revision: call.snapshot.revision().0,
+        };
+        let record = Record::start(account, facts);
         let policy = call.snapshot.settings().policy(Operation::TextGenerate);
-        let run = Run {
+        let mut run = Run {
             asking: Asking::new(asked, id.to_hex(), self.parts.clock.now().unix_s()),
             keep,
             parts: Arc::clone(&self.parts),
@@ -107,7 +113,13 @@ impl Gateway {
             is_committed: Arc::new(AtomicBool::new(false)),
             record,
         };
-        if is_stream { self.open_stream(run).await } else { run.whole().await }
+        let primary = run.admit().await?;
+        let standing = run.record.standing();
+        let answered = if is_stream { self.open_stream(run, primary).await } else { run.whole(primary).await };
+        match answered {
+            Ok(answer) => Ok(Answer { standing, ..answer }),
+            Err(fault) => Err(Denied { fault, standing }),
+        }
     }
 
     /// Scans a request, and completes it where it goes on from a stored response.
@@ -130,13 +142,13 @@ impl Gateway {
     }
 
     /// Waits for the stream to commit, by its first output or by the clock.
-    async fn open_stream(&self, run: Run) -> Outcome<Answer> {
+    async fn open_stream(&self, run: Run, primary: Vec<Candidate>) -> Outcome<Answer> {
         let (sender, receiver) = mpsc::channel(CHANNEL_PIECES);
         let contract = run.asking.asked().wire();
         let is_committed = Arc::clone(&run.is_committed);
         let commit_by = ms(run.policy.commit_by_ms);
         let parts = Arc::clone(&self.parts);
-        let mut opening: Opening = Box::pin(run.stream());
+        let mut opening: Opening = Box::pin(run.stream(primary));
         let mut dropped = Dropped::new();
         match tokio::time::timeout(commit_by, &mut opening).await {
             Ok(committed) => {
@@ -149,7 +161,7 @@ impl Gateway {
                 self.parts.spawn.spawn(Box::pin(stream::pump_when_open(parts, opening, contract, sender)));
             }
         }
-        Ok(Answer { body: AnswerBody::Stream(receiver), dropped })
+        Ok(Answer { body: AnswerBody::Stream(receiver), dropped, standing: None })
     }
 }
 
@@ -173,12 +185,26 @@ struct Run {
 }
 
 impl Run {
-    async fn whole(mut self) -> Outcome<Answer> {
-        match self.search().await {
+    /// Plans, and holds what the request may use.
+    async fn admit(&mut self) -> Result<Vec<Candidate>, Denied> {
+        let admitted = match self.plan(self.asking.asked().model()) {
+            Ok(primary) => self.record.account().admit(&primary).await.map(|()| primary),
+            Err(fault) => Err(fault.into()),
+        };
+        if let Err(denied) = &admitted {
+            self.record.settle(Ending::Error, Some(&denied.fault)).await;
+        }
+        admitted
+    }
+
+    async fn whole(mut self, primary: Vec<Candidate>) -> Outcome<Answer> {
+        match self.search(primary).await {
             Ok((candidate, Opened::Whole(reply, dropped))) => {
                 self.record.output_begins();
-                self.record.reported(reply.usage, reply.finish_reason.as_deref());
-                self.record.settle(Ending::Success, None);
+                let bytes = reply.body.iter().map(|piece| piece.len() as u64).sum();
+                self.record.left_out(&dropped);
+                self.record.reported(reply.usage, reply.finish_reason.as_deref(), bytes);
+                self.record.settle(Ending::Success, None).await;
                 let mut body = reply.body;
                 if let Some(keep) = self.keep.take() {
                     let response = Bytes::from(body.concat());
@@ -186,35 +212,37 @@ impl Run {
                     let is_kept = keep.save(&response, origin, self.record.request_id()).await;
                     body = if is_kept { vec![response] } else { openai_responses::native::not_kept(response) };
                 }
-                Ok(Answer { body: AnswerBody::Whole(body), dropped })
+                Ok(Answer { body: AnswerBody::Whole(body), dropped, standing: None })
             }
             Ok((_, Opened::Stream(_))) => Err(Kind::Internal.into()),
-            Err(fault) => Err(self.fail(fault)),
+            Err(fault) => Err(self.fail(fault).await),
         }
     }
 
-    async fn stream(mut self) -> Outcome<Committed> {
-        match self.search().await {
+    async fn stream(mut self, primary: Vec<Candidate>) -> Outcome<Committed> {
+        match self.search(primary).await {
             Ok((candidate, Opened::Stream(open))) => {
                 self.record.output_begins();
+                self.record.left_out(&open.dropped);
                 let idle = ms(self.policy.idle_ms);
                 let Self { keep, record, end, .. } = self;
                 Ok(Committed { open, target: candidate.target, record, keep, idle, end })
             }
             Ok((_, Opened::Whole(..))) => Err(Kind::Internal.into()),
-            Err(fault) => Err(self.fail(fault)),
+            Err(fault) => Err(self.fail(fault).await),
         }
     }
 
-    fn fail(&mut self, fault: Fault) -> Fault {
-        self.record.settle(Ending::Error, Some(&fault));
+    async fn fail(&mut self, fault: Fault) -> Fault {
+        self.record.settle(Ending::Error, Some(&fault)).await;
         fault
     }
 
     /// Tries candidates until one commits.
-    async fn search(&mut self) -> Outcome<(Candidate, Opened)> {
-        let mut queue = self.plan(self.asking.asked().model())?.into_iter();
+    async fn search(&mut self, primary: Vec<Candidate>) -> Outcome<(Candidate, Opened)> {
+        let mut queue = primary.into_iter();
         let mut tried: Vec<Tried> = Vec::new();
+        let mut soonest: Option<Duration> = None;
         let mut has_fallen_back = false;
         let mut may_repeat_unsafely = true;
         loop {
@@ -230,6 +258,14 @@ impl Run {
                     None => break,
                 },
             };
+            match self.record.account().ask_leave(&candidate).await? {
+                Leave::Granted => {}
+                Leave::TooDear => continue,
+                Leave::Limited(wait) => {
+                    soonest = Some(soonest.map_or(wait, |known| known.min(wait)));
+                    continue;
+                }
+            }
             let failure = match self.attempt(&candidate).await {
                 Ok(opened) => return Ok((candidate, opened)),
                 Err(failure) => failure,
@@ -244,7 +280,10 @@ impl Run {
             }
             may_repeat_unsafely &= !is_unsafe;
         }
-        Err(self.verdict(&tried))
+        match soonest {
+            Some(wait) if tried.is_empty() => Err(at_their_limit(wait)),
+            _ => Err(self.verdict(&tried)),
+        }
     }
 
     fn plan(&self, public_model: &str) -> Outcome<Vec<Candidate>> {
@@ -340,6 +379,12 @@ impl Run {
         let failures: Vec<&Failure> = tried.iter().map(|tried| &tried.failure).collect();
         worst(&failures).map_or_else(|| Kind::NoDeployments.into(), |failure| failure.to_fault(self.parts.error_detail))
     }
+}
+
+/// Every deployment has had its share of this minute; none was called.
+fn at_their_limit(wait: Duration) -> Fault {
+    let sentence = "Every deployment of this model is at the limit that its operator has set; try again later.";
+    Fault::new(Kind::RateLimited).say(sentence).retry_after(wait)
 }
 
 /// A candidate and how it failed.

@@ -1,6 +1,6 @@
 //! The data plane's use case: one client request, from the key it shows to the bytes it gets back.
 //!
-//! - [`admission`]: who calls, and what they may.
+//! - [`admission`]: who calls, and what they may; `account`: what a request may use, held before its first attempt.
 //! - [`dispatch`]: candidates, retries and fallbacks until one answer commits.
 //! - [`attempt`]: one call of one deployment.
 //! - `lane`: the request and its answer in the wire of a candidate.
@@ -13,6 +13,7 @@
 //!
 //! It reads the snapshot and never the store; what is kept of responses goes through a port.
 
+mod account;
 pub mod admission;
 pub mod attempt;
 pub mod count;
@@ -37,9 +38,15 @@ pub use count::Counted;
 pub use dispatch::{Answer, Call};
 pub use states::{StateParts, States};
 
+/// How the limits of a key stand, for the headers of an answer.
+pub use crate::ledger::{BudgetMeter, Meter, Standing};
+
 /// What a request is served by; taken once with [`Gateway::snapshot`].
 pub use crate::routing::Snapshot;
 
+use crate::fault::Fault;
+use crate::ledger::Ledger;
+use crate::ledger::estimate::Learned;
 use crate::routing::Publisher;
 use crate::time::Clock;
 use crate::transport::HttpClient;
@@ -49,6 +56,21 @@ use crate::vault::MasterKey;
 pub trait Spawn: Send + Sync {
     /// Runs `work` to its end.
     fn spawn(&self, work: Pin<Box<dyn Future<Output = ()> + Send>>);
+}
+
+/// Why a request has no answer, and how the limits of its key stand.
+#[derive(Debug)]
+pub struct Denied {
+    /// What the caller is told.
+    pub fault: Fault,
+    /// The limits, where the key has some and they were looked at.
+    pub standing: Option<Standing>,
+}
+
+impl From<Fault> for Denied {
+    fn from(fault: Fault) -> Self {
+        Self { fault, standing: None }
+    }
 }
 
 /// How much of a provider's error a caller sees.
@@ -92,6 +114,10 @@ pub struct Parts {
     pub spawn: Arc<dyn Spawn>,
     /// Becomes `true` when streams still open have to end.
     pub stopping: watch::Receiver<bool>,
+    /// Limits, budgets and records.
+    pub ledger: Arc<dyn Ledger>,
+    /// What was learned of models, for what requests hold.
+    pub learned: Arc<Learned>,
     /// Bounds of one answer.
     pub bounds: Bounds,
     /// How much of a provider's error a caller sees.

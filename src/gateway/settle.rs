@@ -1,14 +1,27 @@
-//! What is recorded of a request: one line at the border, always, even when the client hangs up.
+//! The end of a request: its usage becomes its price, its price its key's spending, and all of it one record. Always,
+//! even when the client hangs up: dropping the record settles it.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::Caller;
-use super::failure::Failure;
+use tokio::sync::oneshot;
+
+use super::account::Account;
+use super::failure::{Failure, Repeat};
+use crate::domain::money::NanoCents;
+use crate::domain::operation::Operation;
+use crate::domain::record::{AttemptRecord, Charge, OperationRecord, RECORD_VERSION};
 use crate::domain::usage::TokenUsage;
 use crate::fault::Fault;
+use crate::ledger::{Hold, Settlement, Standing};
+use crate::providers::FailureClass;
 use crate::routing::Target;
-use crate::time::Clock;
+use crate::time::Timestamp;
+
+/// An answer goes out after this even if its record is not safe yet; the record goes on being stored.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Longest text kept of what went wrong.
+const MAX_DETAIL_CHARS: usize = 1_000;
 
 /// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,139 +44,356 @@ impl Ending {
     }
 }
 
+/// What is known of a request from its start.
+#[derive(Debug, Clone)]
+pub(super) struct Facts {
+    pub request_id: String,
+    pub public_model: String,
+    pub contract: &'static str,
+    pub is_stream: bool,
+    pub revision: i64,
+}
+
 /// The record of one request. Dropping it without an ending records a hang-up.
-pub struct Record {
-    clock: Arc<dyn Clock>,
+pub(super) struct Record {
+    account: Account,
+    facts: Facts,
     started: Instant,
-    request_id: String,
-    key_prefix: Option<String>,
-    public_model: String,
-    is_stream: bool,
+    started_at: Timestamp,
     served_by: Option<Arc<Target>>,
-    attempts: u32,
+    attempts: Vec<AttemptRecord>,
+    attempt_began: Option<Instant>,
+    /// What failed attempts are thought to have cost.
+    lost: i128,
     first_output_ms: Option<u64>,
     usage: Option<TokenUsage>,
+    output_bytes: u64,
+    dropped: Vec<String>,
     finish_reason: Option<String>,
     is_settled: bool,
 }
 
 impl Record {
     /// Starts the record of a request.
-    pub fn start(
-        clock: Arc<dyn Clock>,
-        caller: &Caller,
-        request_id: String,
-        public_model: String,
-        is_stream: bool,
-    ) -> Self {
-        let key_prefix = match caller {
-            Caller::Master => None,
-            Caller::Key(key) => Some(key.prefix.clone()),
-        };
+    pub(super) fn start(account: Account, facts: Facts) -> Self {
+        let clock = &account.parts().clock;
         Self {
             started: clock.instant(),
-            clock,
-            request_id,
-            key_prefix,
-            public_model,
-            is_stream,
+            started_at: clock.now(),
+            account,
+            facts,
             served_by: None,
-            attempts: 0,
+            attempts: Vec::new(),
+            attempt_began: None,
+            lost: 0,
             first_output_ms: None,
             usage: None,
+            output_bytes: 0,
+            dropped: Vec::new(),
             finish_reason: None,
             is_settled: false,
         }
     }
 
+    /// The request's id, for the log.
+    pub(super) fn request_id(&self) -> &str {
+        &self.facts.request_id
+    }
+
+    /// What the request holds.
+    pub(super) fn account(&mut self) -> &mut Account {
+        &mut self.account
+    }
+
+    /// How the key's limits stand, where it has some.
+    pub(super) fn standing(&self) -> Option<Standing> {
+        self.account.standing()
+    }
+
     /// Notes that an attempt begins.
-    pub fn attempt_begins(&mut self, target: &Arc<Target>) {
-        self.attempts += 1;
+    pub(super) fn attempt_begins(&mut self, target: &Arc<Target>) {
+        self.attempt_began = Some(self.account.parts().clock.instant());
+        self.attempts.push(AttemptRecord {
+            number: u32::try_from(self.attempts.len()).unwrap_or(u32::MAX).saturating_add(1),
+            deployment_id: target.id.to_string(),
+            provider: target.provider.clone(),
+            upstream_model: target.upstream_model.clone(),
+            ..AttemptRecord::default()
+        });
         self.served_by = Some(Arc::clone(target));
     }
 
     /// Notes and logs that an attempt failed.
-    pub fn attempt_failed(&self, failure: &Failure) {
+    pub(super) fn attempt_failed(&mut self, failure: &Failure) {
         tracing::warn!(
-            request_id = self.request_id,
+            request_id = self.facts.request_id,
             deployment_id = self.served_by.as_ref().map(|target| tracing::field::display(target.id)),
             provider = self.served_by.as_ref().map(|target| target.provider.as_str()),
-            attempt = self.attempts,
+            attempt = self.attempts.len(),
             class = ?failure.class,
             status = failure.status,
             error = failure.cause,
             "an attempt failed"
         );
+        let duration_ms = self.attempt_ms();
+        if let Some(attempt) = self.attempts.last_mut() {
+            attempt.ok = false;
+            attempt.class = Some(class_word(failure.class).to_owned());
+            attempt.http_status = failure.status;
+            attempt.detail = Some(capped(&failure.cause));
+            attempt.duration_ms = duration_ms;
+        }
+        // It may have been processed and billed, though nothing of it came back.
+        if failure.repeat == Repeat::Once
+            && let Some(target) = &self.served_by
+        {
+            let usage = TokenUsage { input: self.estimated_input(target), ..TokenUsage::default() };
+            self.lost += i128::from(target.resolved.pricing.cost(&usage).unwrap_or_default().0);
+        }
     }
 
     /// Attempts so far.
-    pub fn attempts(&self) -> u32 {
-        self.attempts
-    }
-
-    /// The request's id.
-    pub fn request_id(&self) -> &str {
-        &self.request_id
+    pub(super) fn attempts(&self) -> u32 {
+        u32::try_from(self.attempts.len()).unwrap_or(u32::MAX)
     }
 
     /// Notes the first semantic output.
-    pub fn output_begins(&mut self) {
+    pub(super) fn output_begins(&mut self) {
         if self.first_output_ms.is_none() {
             self.first_output_ms = Some(self.elapsed_ms());
         }
-    }
-
-    /// Notes what the provider reported.
-    pub fn reported(&mut self, usage: Option<TokenUsage>, finish_reason: Option<&str>) {
-        self.usage = usage;
-        self.finish_reason = finish_reason.map(str::to_owned);
-    }
-
-    /// Ends the record.
-    pub fn settle(&mut self, ending: Ending, fault: Option<&Fault>) {
-        if std::mem::replace(&mut self.is_settled, true) {
-            return;
+        let duration_ms = self.attempt_ms();
+        if let Some(attempt) = self.attempts.last_mut() {
+            attempt.ok = true;
+            attempt.duration_ms = duration_ms;
         }
-        let usage = self.usage.unwrap_or_default();
-        let status = fault.map_or(200, |fault| fault.kind().row().http);
+    }
+
+    /// Notes request fields that did not reach the provider as sent.
+    pub(super) fn left_out(&mut self, dropped: &[std::borrow::Cow<'static, str>]) {
+        self.dropped = dropped.iter().map(|name| name.clone().into_owned()).collect();
+    }
+
+    /// Notes what the provider reported, and how much was written.
+    pub(super) fn reported(&mut self, usage: Option<TokenUsage>, finish_reason: Option<&str>, output_bytes: u64) {
+        self.usage = usage;
+        self.finish_reason = finish_reason.map(capped);
+        self.output_bytes = output_bytes;
+    }
+
+    /// Ends the record and waits until it is safe, but not for long. Nothing of the answer's end may go out before.
+    pub(super) async fn settle(&mut self, ending: Ending, fault: Option<&Fault>) {
+        let Some(safe) = self.close(ending, fault) else { return };
+        match tokio::time::timeout(PATIENCE, safe).await {
+            Ok(Ok(true)) => {}
+            Ok(Ok(false) | Err(_)) | Err(_) => {
+                let request_id = self.facts.request_id.as_str();
+                tracing::warn!(request_id, "an answer goes out before its record is safe");
+            }
+        }
+    }
+
+    /// Ends the record. The receiver hears whether it is safe.
+    fn close(&mut self, ending: Ending, fault: Option<&Fault>) -> Option<oneshot::Receiver<bool>> {
+        if std::mem::replace(&mut self.is_settled, true) {
+            return None;
+        }
+        let (usage, estimated) = self.used(ending);
+        let pricing = self.served_by.as_ref().map(|target| &target.resolved.pricing);
+        let cost = pricing.and_then(|pricing| pricing.cost(&usage));
+        self.log(ending, fault, &usage, cost);
+        if let (Ending::Success, Some(target), false) = (ending, &self.served_by, estimated) {
+            let learned = &self.account.parts().learned;
+            learned.learn(&target.upstream_model, self.account.size(), usage.input, usage.output);
+        }
+        let (hold, deployment) = self.account.take_holds();
+        if self.account.key().is_some() && hold.is_none() {
+            // Never admitted: nothing was used, and there is nothing to store but the refusal, which the log has.
+            return None;
+        }
+        let mut record = self.record(ending, fault, &usage, cost);
+        record.estimated = estimated;
+        record.charge = self.charge(hold.as_ref(), cost.unwrap_or_default());
+        let tokens = usage.input.saturating_add(usage.output);
+        let settlement = Settlement { hold, tokens, cost: cost.unwrap_or_default(), record };
+        Some(self.hand_over(settlement, deployment))
+    }
+
+    /// Settles in a task of its own, which neither a client that leaves nor a slow store can stop.
+    fn hand_over(&self, settlement: Settlement, deployment: Option<Hold>) -> oneshot::Receiver<bool> {
+        let (done, safe) = oneshot::channel();
+        let ledger = Arc::clone(&self.account.parts().ledger);
+        let request_id = self.facts.request_id.clone();
+        self.account.parts().spawn.spawn(Box::pin(async move {
+            let tokens = settlement.tokens;
+            let settled = ledger.settle(settlement).await;
+            if let Err(fault) = &settled {
+                tracing::error!(request_id, error = fault.cause(), "a request could not be settled: {fault}");
+            }
+            // Nobody may be waiting any more.
+            _ = done.send(settled.is_ok());
+            if let Some(hold) = deployment
+                && let Err(fault) = ledger.release(&hold, tokens).await
+            {
+                tracing::warn!(request_id, error = fault.cause(), "a deployment's hold was not released: {fault}");
+            }
+        }));
+        safe
+    }
+
+    /// What was used, and whether that is an estimate.
+    fn used(&self, ending: Ending) -> (TokenUsage, bool) {
+        if let Some(usage) = self.usage {
+            return (usage, false);
+        }
+        let Some(target) = &self.served_by else { return (TokenUsage::default(), false) };
+        let has_output = self.first_output_ms.is_some();
+        // A refusal or failure before any output is not billed; a request that was cut off under way may well be.
+        if ending == Ending::Error && !has_output {
+            return (TokenUsage::default(), false);
+        }
+        let output = self.account.parts().learned.output(&target.upstream_model, self.output_bytes);
+        (TokenUsage { input: self.estimated_input(target), output, ..TokenUsage::default() }, true)
+    }
+
+    fn estimated_input(&self, target: &Target) -> u64 {
+        self.account.parts().learned.input(&target.upstream_model, self.account.size())
+    }
+
+    fn charge(&self, hold: Option<&Hold>, cost: NanoCents) -> Option<Charge> {
+        let (key, hold) = (self.account.key()?, hold?);
+        Some(Charge {
+            key_id: key.id.to_string(),
+            window: hold.window.word().to_owned(),
+            window_start: hold.window.start.unix_ms(),
+            epoch: hold.epoch,
+            amount: cost.0,
+        })
+    }
+
+    fn record(
+        &self,
+        ending: Ending,
+        fault: Option<&Fault>,
+        usage: &TokenUsage,
+        cost: Option<NanoCents>,
+    ) -> OperationRecord {
+        let target = self.served_by.as_ref();
+        let served_model = target.map(|target| target.public_model.as_str().to_owned());
+        let is_fallback = served_model.as_ref().is_some_and(|served| *served != self.facts.public_model);
+        let upstream = i128::from(cost.unwrap_or_default().0).saturating_add(self.lost);
+        OperationRecord {
+            version: RECORD_VERSION,
+            id: self.account.operation().to_string(),
+            request_id: self.facts.request_id.clone(),
+            key_id: self.account.key().map(|key| key.id.to_string()),
+            public_model: self.facts.public_model.clone(),
+            served_model,
+            deployment_id: target.map(|target| target.id.to_string()),
+            provider: target.map(|target| target.provider.clone()),
+            operation: Operation::TextGenerate.as_str().to_owned(),
+            contract: self.facts.contract.to_owned(),
+            stream: self.facts.is_stream,
+            outcome: self.outcome(ending).to_owned(),
+            degraded: is_fallback || !self.dropped.is_empty(),
+            estimated: false,
+            http_status: fault.map_or(200, |fault| fault.kind().row().http),
+            input_tokens: usage.input,
+            cache_read_tokens: usage.cache_read,
+            cache_write_tokens: usage.cache_write,
+            audio_input_tokens: usage.audio_input,
+            output_tokens: usage.output,
+            reasoning_tokens: usage.reasoning,
+            audio_output_tokens: usage.audio_output,
+            cost: cost.map(|cost| cost.0),
+            upstream_cost: cost.map(|_| i64::try_from(upstream).unwrap_or(i64::MAX)),
+            started_at: self.started_at.unix_ms(),
+            duration_ms: self.elapsed_ms(),
+            first_output_ms: self.first_output_ms,
+            request_bytes: self.account.size().bytes,
+            dropped: self.dropped.clone(),
+            finish_reason: self.finish_reason.clone(),
+            error: fault.map(|fault| fault.kind().row().slug.to_owned()),
+            error_detail: fault.and_then(Fault::cause).map(|cause| capped(&cause)),
+            config_revision: self.facts.revision,
+            attempts: self.attempts.clone(),
+            charge: None,
+        }
+    }
+
+    /// The ending in the words of records: an answer can be complete and still not be what was asked for.
+    fn outcome(&self, ending: Ending) -> &'static str {
+        match (ending, self.finish_reason.as_deref()) {
+            (Ending::Success, Some("length" | "max_tokens" | "max_output_tokens" | "incomplete")) => "incomplete",
+            (Ending::Success, Some("content_filter" | "refusal" | "safety")) => "blocked",
+            (ending, _) => ending.as_str(),
+        }
+    }
+
+    fn log(&self, ending: Ending, fault: Option<&Fault>, usage: &TokenUsage, cost: Option<NanoCents>) {
         tracing::info!(
-            request_id = self.request_id,
-            key = self.key_prefix,
-            public_model = self.public_model,
+            request_id = self.facts.request_id,
+            key = self.account.key().map(|key| key.prefix.as_str()),
+            public_model = self.facts.public_model,
             deployment_id = self.served_by.as_ref().map(|target| tracing::field::display(target.id)),
             provider = self.served_by.as_ref().map(|target| target.provider.as_str()),
-            stream = self.is_stream,
+            stream = self.facts.is_stream,
             outcome = ending.as_str(),
-            status,
+            status = fault.map_or(200, |fault| fault.kind().row().http),
             fault = fault.map(|fault| fault.kind().row().slug),
             error = fault.and_then(Fault::cause),
-            attempts = self.attempts,
+            attempts = self.attempts.len(),
             finish_reason = self.finish_reason,
             input_tokens = usage.input,
             cached_tokens = usage.cache_read,
             output_tokens = usage.output,
             reasoning_tokens = usage.reasoning,
             usage_known = self.usage.is_some(),
+            cost_cents = cost.map(tracing::field::display),
             first_output_ms = self.first_output_ms,
             duration_ms = self.elapsed_ms(),
             "request served"
         );
     }
 
+    fn attempt_ms(&self) -> u64 {
+        let now = self.account.parts().clock.instant();
+        self.attempt_began.map_or(0, |began| whole_ms(now.saturating_duration_since(began)))
+    }
+
     fn elapsed_ms(&self) -> u64 {
-        let elapsed = self.clock.instant().saturating_duration_since(self.started);
-        u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
+        whole_ms(self.account.parts().clock.instant().saturating_duration_since(self.started))
+    }
+}
+
+fn whole_ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Text for a column: bounded, and without what a database does not take.
+fn capped(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control() || *c == '\n').take(MAX_DETAIL_CHARS).collect()
+}
+
+const fn class_word(class: FailureClass) -> &'static str {
+    match class {
+        FailureClass::Request => "request",
+        FailureClass::ContextWindow => "context_window",
+        FailureClass::ContentPolicy => "content_policy",
+        FailureClass::Throttle => "throttle",
+        FailureClass::Transient => "transient",
+        FailureClass::Configuration => "configuration",
     }
 }
 
 impl std::fmt::Debug for Record {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Record").field("request_id", &self.request_id).finish_non_exhaustive()
+        f.debug_struct("Record").field("request_id", &self.facts.request_id).finish_non_exhaustive()
     }
 }
 
 impl Drop for Record {
     fn drop(&mut self) {
-        self.settle(Ending::Cancelled, None);
+        drop(self.close(Ending::Cancelled, None));
     }
 }

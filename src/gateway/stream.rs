@@ -96,22 +96,22 @@ pub(super) async fn pump(parts: Arc<Parts>, mut stream: Committed, sender: mpsc:
         () = must_stop(&mut stopping) => Err(Stop::Failed(stopped())),
     };
     let relay = &stream.open.relay;
-    stream.record.reported(relay.usage(), relay.finish_reason());
+    stream.record.reported(relay.usage(), relay.finish_reason(), relay.output_bytes());
     match ending {
         Ok(()) => {
-            stream.record.settle(Ending::Success, None);
+            stream.record.settle(Ending::Success, None).await;
             stream.keep_answer().await;
             stream.open.relay.write_closing(&mut stream.open.pending);
             // Settled: a client that leaves now has its answer.
             _ = client.send(stream.open.pending.split().freeze()).await;
         }
         Err(Stop::ClientGone) if stream.open.relay.is_finished() => {
-            stream.record.settle(Ending::Success, None);
+            stream.record.settle(Ending::Success, None).await;
             stream.keep_answer().await;
         }
-        Err(Stop::ClientGone) => stream.record.settle(Ending::Cancelled, None),
+        Err(Stop::ClientGone) => stream.record.settle(Ending::Cancelled, None).await,
         Err(Stop::Failed(fault)) => {
-            stream.record.settle(Ending::Error, Some(&fault));
+            stream.record.settle(Ending::Error, Some(&fault)).await;
             let mut last = stream.open.pending.split();
             stream.open.relay.write_failure(&fault, &mut last);
             _ = client.send(last.freeze()).await;
@@ -195,7 +195,7 @@ impl Committed {
         }
     }
 
-    fn failed(&self, broken: BrokenStream) -> Stop {
+    fn failed(&mut self, broken: BrokenStream) -> Stop {
         let Some(provider) = providers::find(&self.target.provider) else { return Stop::Failed(Kind::Upstream.into()) };
         let failure = stream_failure(broken, provider, &self.target);
         self.record.attempt_failed(&failure);

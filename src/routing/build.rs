@@ -1,10 +1,13 @@
 //! Rows to snapshot entries. What does not decrypt or resolve is refused with a reason that names no secret.
 
+use std::time::Duration;
+
 use super::snapshot::{KeyEntry, Target};
 use crate::catalog::Catalog;
 use crate::domain::deployment::Deployment;
 use crate::domain::ids::DeploymentId;
-use crate::domain::virtual_key::VirtualKey;
+use crate::domain::limits::Limits;
+use crate::domain::virtual_key::{BudgetMode, DEFAULT_BUDGET_WAIT_MS, VirtualKey};
 use crate::vault::{Keyring, digest, open_credentials};
 
 /// Makes a deployment callable.
@@ -27,6 +30,7 @@ pub fn target_from_row(row: &Deployment, catalog: &Catalog, keyring: &Keyring) -
         metadata: row.spec.metadata.clone(),
         enabled: row.spec.enabled,
         weight: row.spec.weight,
+        limits: Limits { rpm: row.spec.rpm_limit, tpm: row.spec.tpm_limit, ..Limits::default() },
         priority: row.spec.priority,
         created_at: row.created_at,
         revision: row.revision,
@@ -42,6 +46,9 @@ pub fn entry_from_row(row: &VirtualKey) -> KeyEntry {
         prefix: row.prefix.clone(),
         hash: row.hash,
         previous: row.previous.map(|previous| (previous.hash, previous.valid_until)),
+        limits: row.spec.limits(),
+        budget_mode: row.spec.budget_mode.unwrap_or(BudgetMode::Expected),
+        budget_wait: Duration::from_millis(row.spec.budget_wait_ms.unwrap_or(DEFAULT_BUDGET_WAIT_MS).into()),
         allowed_models: (!models.is_empty()).then(|| models.iter().cloned().collect()),
         enabled: row.spec.enabled,
         expires_at: row.spec.expires_at,

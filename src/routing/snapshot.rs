@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use imbl::{HashMap, OrdMap};
 
@@ -9,11 +10,12 @@ use crate::catalog::{ProfileSource, Resolved};
 use crate::domain::change::ResourceKind;
 use crate::domain::fallback::{FallbackChain, FallbackReason};
 use crate::domain::ids::{DeploymentId, Revision, VirtualKeyId};
+use crate::domain::limits::Limits;
 use crate::domain::names::PublicModel;
 use crate::domain::operation::{Operation, Transport};
 use crate::domain::secret::Credentials;
 use crate::domain::settings::RouterSettings;
-use crate::domain::virtual_key::KeyHash;
+use crate::domain::virtual_key::{BudgetMode, KeyHash};
 use crate::time::Timestamp;
 
 /// One deployment, ready to be called.
@@ -41,6 +43,8 @@ pub struct Target {
     pub enabled: bool,
     /// Share of the traffic within its tier; 0: never picked at random.
     pub weight: u32,
+    /// Requests and tokens a minute that it takes.
+    pub limits: Limits,
     /// Pool tier; higher first.
     pub priority: i32,
     /// When the deployment was created.
@@ -84,6 +88,12 @@ pub struct KeyEntry {
     pub hash: KeyHash,
     /// Hash of the rotated-out secret, and when it stops working.
     pub previous: Option<(KeyHash, Timestamp)>,
+    /// Its limits.
+    pub limits: Limits,
+    /// How strictly its budget is kept.
+    pub budget_mode: BudgetMode,
+    /// How long a request waits for money that others hold.
+    pub budget_wait: Duration,
     /// Models it may call; `None`: all.
     pub allowed_models: Option<HashSet<PublicModel>>,
     /// Whether it works.

@@ -14,6 +14,7 @@ pub mod fallback;
 pub mod replica;
 pub mod response_state;
 pub mod settings;
+mod usage;
 mod values;
 pub mod virtual_key;
 pub mod write;
@@ -25,6 +26,8 @@ pub mod sqlite;
 mod conformance;
 
 use std::sync::Arc;
+
+use crate::domain::ports::UsageSink;
 
 pub use audit::AuditStore;
 pub use batch::BatchStore;
@@ -58,6 +61,8 @@ pub struct Stores {
     pub replicas: Arc<dyn ReplicaStore>,
     /// Stored responses.
     pub response_states: Arc<dyn ResponseStateStore>,
+    /// Records of finished requests.
+    pub usage: Arc<dyn UsageSink>,
 }
 
 impl std::fmt::Debug for Stores {

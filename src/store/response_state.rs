@@ -36,7 +36,7 @@ pub trait ResponseStateStore: ResponseStates {
 
 /// A fault as the other side of the port may know it.
 pub(super) fn port_error(fault: &Fault) -> PortError {
-    PortError(fault.cause().unwrap_or_else(|| fault.message().to_owned()))
+    PortError::Unavailable(fault.cause().unwrap_or_else(|| fault.message().to_owned()).into())
 }
 
 /// The ids of items that can be indexed.

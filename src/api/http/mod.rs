@@ -7,6 +7,7 @@ mod chat_completions;
 pub mod cors;
 mod credentials;
 pub mod edge;
+mod limits;
 mod messages;
 mod models;
 mod render;

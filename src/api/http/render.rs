@@ -11,12 +11,14 @@ use futures_util::stream;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue};
 
+use super::limits;
+use crate::canonical::Wire;
 use crate::gateway::dispatch::AnswerBody;
 use crate::gateway::{Answer, Counted};
 use crate::telemetry::names::header;
 
 /// Renders an answer.
-pub(super) fn answer(answer: Answer) -> Response {
+pub(super) fn answer(contract: Wire, answer: Answer) -> Response {
     let mut response = match answer.body {
         AnswerBody::Whole(pieces) => json_response(pieces),
         AnswerBody::Stream(mut pieces) => {
@@ -32,6 +34,7 @@ pub(super) fn answer(answer: Answer) -> Response {
             response
         }
     };
+    limits::write(contract, answer.standing.as_ref(), response.headers_mut());
     write_dropped(&answer.dropped, &mut response);
     response
 }

@@ -6,11 +6,11 @@ use http::{HeaderMap, HeaderValue};
 
 use super::body::HeldBody;
 use super::edge::request_id;
-use super::{HttpState, credentials, render};
+use super::{HttpState, credentials, limits, render};
 use crate::api::envelope;
 use crate::canonical::Wire;
 use crate::fault::{Fault, Outcome};
-use crate::gateway::Call;
+use crate::gateway::{Call, Denied};
 use crate::telemetry::names::header;
 
 /// Answers one request.
@@ -23,11 +23,15 @@ pub(super) async fn generate(
     let (id, answer) = match read_call(&state, contract, forwarded, request).await {
         // The body's share of memory is held until the answer commits.
         (id, Ok((call, _held))) => (id, state.gateway.generate(call).await),
-        (id, Err(fault)) => (id, Err(fault)),
+        (id, Err(fault)) => (id, Err(Denied::from(fault))),
     };
     let response = match answer {
-        Ok(answer) => render::answer(answer),
-        Err(fault) => refuse(contract, &fault, &id),
+        Ok(answer) => render::answer(contract, answer),
+        Err(denied) => {
+            let mut response = refuse(contract, &denied.fault, &id);
+            limits::write(contract, denied.standing.as_ref(), response.headers_mut());
+            response
+        }
     };
     with_request_id(contract, &id, response)
 }

@@ -106,16 +106,16 @@ fn cases_of_creation() -> Vec<Case> {
             rest: |_| post("/admin/deployments", r#"{"publicModel":"new","provider":"acme","upstreamModel":"echo"}"#),
         },
         Case {
-            name: "a limit that is not enforced",
-            expected: Err((Kind::BadRequest, Some(("maxBudgetCents", "virtual_key.max_budget_nanocents")))),
+            name: "a limit of nothing",
+            expected: Err((Kind::BadRequest, Some(("maxParallelRequests", "virtual_key.max_parallel_requests")))),
             grpc: |world| {
                 let mut client = world.as_operator().virtual_keys;
                 let virtual_key =
-                    proto::VirtualKey { name: "x".to_owned(), max_budget_nanocents: Some(1), ..Default::default() };
+                    proto::VirtualKey { name: "x".to_owned(), max_parallel_requests: Some(0), ..Default::default() };
                 let request = proto::CreateVirtualKeyRequest { virtual_key: Some(virtual_key), ..Default::default() };
                 Box::pin(async move { client.create_virtual_key(request).await.map(drop) })
             },
-            rest: |_| post("/admin/keys", r#"{"name":"x","maxBudgetCents":0.000000001}"#),
+            rest: |_| post("/admin/keys", r#"{"name":"x","maxParallelRequests":0}"#),
         },
         Case {
             name: "only validate",

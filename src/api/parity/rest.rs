@@ -153,8 +153,8 @@ async fn a_typo_never_makes_an_unlimited_key() {
     let answered = world.rest(Method::POST, "/admin/keys", r#"{"name":"x","maxBudgetCent":5}"#).await;
     assert_eq!((answered.status, &answered.body["error"]["param"]), (StatusCode::BAD_REQUEST, &json!("maxBudgetCent")));
     let path = format!("/admin/keys/{}", world.key.id);
-    let reset = world.rest(Method::PATCH, &path, r#"{"resetSpend":true}"#).await;
-    assert_eq!((reset.status, &reset.body["error"]["param"]), (StatusCode::BAD_REQUEST, &json!("resetSpend")));
+    let reset = world.rest(Method::PATCH, &path, r#"{"resetSpent":true}"#).await;
+    assert_eq!((reset.status, &reset.body["error"]["param"]), (StatusCode::BAD_REQUEST, &json!("resetSpent")));
 }
 
 #[tokio::test]
@@ -213,4 +213,42 @@ async fn the_audit_trail_names_the_face_and_the_request() {
         (entry.actor.as_str(), entry.face.as_str(), entry.request_id.as_deref()),
         ("master", "rest", Some("req-7"))
     );
+}
+
+#[tokio::test]
+async fn usage_is_read_and_spending_reset_through_both_faces() {
+    use crate::api::grpc::proto;
+    use crate::domain::ids::OperationId;
+    use crate::domain::record::{Charge, OperationRecord};
+    let world = World::new().await;
+    let id = world.key.id.to_string();
+    let at = (1_800_000_000_000_u128) << 80;
+    let record = OperationRecord {
+        id: OperationId::from_uuid(uuid::Uuid::from_u128(at | 1)).to_string(),
+        outcome: "success".to_owned(),
+        charge: Some(Charge {
+            key_id: id.clone(),
+            window: "never".to_owned(),
+            amount: 1_500_000_000,
+            ..Charge::default()
+        }),
+        ..OperationRecord::default()
+    };
+    world.stores.usage.record(&[record]).await.unwrap();
+
+    let path = format!("/admin/keys/{id}");
+    let shown = world.rest(Method::GET, &path, "").await;
+    assert_eq!(shown.body["data"]["spendCents"], "1.5");
+    let listed = world.rest(Method::GET, "/admin/keys", "").await;
+    assert_eq!(listed.body["data"][0]["spendCents"], "1.5");
+    let usage = world.rest(Method::GET, &format!("{path}/usage"), "").await;
+    assert_eq!((&usage.body["data"]["spendCents"], &usage.body["data"]["windowEnd"]), (&json!("1.5"), &json!(null)));
+    let mut grpc = world.as_operator().virtual_keys;
+    let request = proto::GetVirtualKeyUsageRequest { id: id.clone() };
+    assert_eq!(grpc.get_virtual_key_usage(request).await.unwrap().into_inner().spend_nanocents, 1_500_000_000);
+
+    let reset = world.rest(Method::PATCH, &path, r#"{"resetSpend":true}"#).await;
+    assert_eq!((reset.status, &reset.body["data"]["spendCents"]), (StatusCode::OK, &json!("0")));
+    let request = proto::ResetVirtualKeySpendRequest { id, etag: String::new() };
+    assert_eq!(grpc.reset_virtual_key_spend(request).await.unwrap().into_inner().spend_nanocents, 0);
 }

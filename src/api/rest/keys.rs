@@ -13,7 +13,9 @@ use crate::api::draft;
 use crate::api::page_token::{Binding, Position};
 use crate::control::{ChangeOptions, CreateOptions};
 use crate::domain::ids::VirtualKeyId;
-use crate::domain::virtual_key::VirtualKeyFilter;
+use crate::domain::money::NanoCents;
+use crate::domain::virtual_key::{VirtualKey, VirtualKeyFilter};
+use crate::fault::{Fault, Kind};
 
 const VALIDATE_ONLY: &str = "validateOnly";
 
@@ -25,7 +27,8 @@ pub(super) async fn create(State(state): State<RestState>, mut call: Call) -> An
     let fresh = !issued.replayed && !validate_only;
     let status = if fresh { StatusCode::CREATED } else { StatusCode::OK };
     let (id, revision) = (issued.key.id, issued.key.revision);
-    let shape = shapes::virtual_key::write_issued(issued.key, issued.plaintext.as_ref(), issued.replayed);
+    let spend = if issued.replayed { state.control.virtual_keys.spend(&issued.key).await? } else { NanoCents(0) };
+    let shape = shapes::virtual_key::write_issued(issued, spend);
     let mut response = answer::resource(status, shape, revision)?;
     if fresh && let Ok(location) = HeaderValue::from_str(&format!("/admin/keys/{id}")) {
         response.headers_mut().insert(LOCATION, location);
@@ -36,8 +39,22 @@ pub(super) async fn create(State(state): State<RestState>, mut call: Call) -> An
 pub(super) async fn get(State(state): State<RestState>, call: Call) -> Answer {
     call.query(&[])?;
     let key = state.control.virtual_keys.get(call.id()?).await?;
+    shown(&state, key).await
+}
+
+pub(super) async fn usage(State(state): State<RestState>, call: Call) -> Answer {
+    call.query(&[])?;
+    let key = state.control.virtual_keys.get(call.id()?).await?;
+    let usages = state.control.virtual_keys.usage(&[&key]).await?;
+    let usage = usages.first().ok_or(Fault::new(Kind::Internal))?;
+    Ok(answer::resource(StatusCode::OK, shapes::virtual_key::write_usage(&key, usage), key.revision)?)
+}
+
+/// A key with what it has spent.
+async fn shown(state: &RestState, key: VirtualKey) -> Answer {
+    let spend = state.control.virtual_keys.spend(&key).await?;
     let revision = key.revision;
-    Ok(answer::resource(StatusCode::OK, shapes::virtual_key::write(key), revision)?)
+    Ok(answer::resource(StatusCode::OK, shapes::virtual_key::write(key, spend), revision)?)
 }
 
 pub(super) async fn list(State(state): State<RestState>, call: Call) -> Answer {
@@ -48,22 +65,27 @@ pub(super) async fn list(State(state): State<RestState>, call: Call) -> Answer {
     let page = state.control.virtual_keys.list(&filter, &request).await?;
     let last = page.items.last().map(|last| Position::After(*last.id.as_uuid()));
     let pagination = paging::write(&request, &page, last, binding);
-    let shapes: Vec<_> = page.items.into_iter().map(shapes::virtual_key::write).collect();
+    let spends = state.control.virtual_keys.spends(&page.items.iter().collect::<Vec<_>>()).await?;
+    let keys = page.items.into_iter().zip(spends);
+    let shapes: Vec<_> = keys.map(|(key, spend)| shapes::virtual_key::write(key, spend)).collect();
     Ok(answer::list(shapes, pagination)?)
 }
 
 pub(super) async fn update(State(state): State<RestState>, mut call: Call) -> Answer {
     let validate_only = call.query(&[VALIDATE_ONLY])?.boolean(VALIDATE_ONLY)?.unwrap_or_default();
     let id: VirtualKeyId = call.id()?;
-    let (patch, etag) = body::read(&call.text().await?, |object, problems| {
+    let (patch, resets, etag) = body::read(&call.text().await?, |object, problems| {
         let patch = shapes::virtual_key::read(object, problems);
-        shapes::virtual_key::refuse_reset(object, problems);
-        (patch, shapes::etag(object, problems))
+        let resets = shapes::virtual_key::read_reset(object, problems);
+        (patch, resets, shapes::etag(object, problems))
     })?;
     let options = ChangeOptions { expected: call.expected(etag.as_deref())?, validate_only };
-    let key = state.control.virtual_keys.update(&call.caller, id, patch, options).await?;
-    let revision = key.revision;
-    Ok(answer::resource(StatusCode::OK, shapes::virtual_key::write(key), revision)?)
+    let keys = &state.control.virtual_keys;
+    let mut key = keys.update(&call.caller, id, patch, options).await?;
+    if resets && !validate_only {
+        key = keys.reset_spend(&call.caller, id, Some(key.revision)).await?;
+    }
+    shown(&state, key).await
 }
 
 pub(super) async fn delete(State(state): State<RestState>, mut call: Call) -> Answer {
@@ -83,6 +105,8 @@ pub(super) async fn rotate(State(state): State<RestState>, mut call: Call) -> An
     let expected = call.expected(etag.as_deref())?;
     let issued = state.control.virtual_keys.rotate(&call.caller, id, grace, expected).await?;
     let revision = issued.key.revision;
-    let shape = shapes::virtual_key::write_issued(issued.key, issued.plaintext.as_ref(), issued.replayed);
+    // The secret is answered even when spending cannot be read.
+    let spend = state.control.virtual_keys.spend(&issued.key).await.unwrap_or_default();
+    let shape = shapes::virtual_key::write_issued(issued, spend);
     Ok(answer::resource(StatusCode::OK, shape, revision)?)
 }

@@ -80,6 +80,7 @@ pub fn router(state: RestState) -> Router {
             only(get(keys::get).patch(keys::update).delete(keys::delete), "GET, HEAD, PATCH, DELETE"),
         )
         .route("/admin/keys/{id}/rotate", only(post(keys::rotate), "POST"))
+        .route("/admin/keys/{id}/usage", only(get(keys::usage), "GET, HEAD"))
         .route("/admin/router-settings", only(get(routing::settings).put(routing::update), "GET, HEAD, PUT"))
         .route("/admin/fallbacks", only(get(routing::list).put(routing::set), "GET, HEAD, PUT"))
         // Names of models may contain `/`; the reason is what follows the last one.

@@ -21,6 +21,9 @@ use crate::domain::replica::ReplicaId;
 use crate::domain::secret::Credentials;
 use crate::domain::virtual_key::VirtualKeySpec;
 use crate::fault::Fault;
+use crate::ledger::Ledger;
+use crate::ledger::memory::MemoryLedger;
+use crate::ledger::settle::Recorder;
 use crate::routing::{ProbeDeployment, Probed, Publisher, Snapshot, Target};
 use crate::store::Stores;
 use crate::store::sqlite::open_in_memory;
@@ -92,6 +95,7 @@ pub(super) fn replica(stores: Stores, clock: &Arc<ManualClock>) -> (Parts, Contr
         publisher,
         Arc::clone(&clock),
     ));
+    let ledger = ledger(&stores, &clock);
     let parts = Parts {
         stores,
         catalog,
@@ -99,6 +103,7 @@ pub(super) fn replica(stores: Stores, clock: &Arc<ManualClock>) -> (Parts, Contr
         entropy: Arc::new(SystemEntropy),
         clock: Arc::clone(&clock),
         propagation,
+        ledger,
         probe: Arc::new(NeverCalled),
     };
     let identity = Identity {
@@ -187,4 +192,17 @@ impl ProbeDeployment for NeverCalled {
     async fn probe(&self, _: Arc<Target>) -> Probed {
         Probed { latency: std::time::Duration::ZERO, status: None, transport: None, failure: None, usage: None }
     }
+}
+
+/// A ledger of one process on these stores.
+fn ledger(stores: &Stores, clock: &Arc<dyn Clock>) -> Arc<dyn Ledger> {
+    let recorder = Arc::new(Recorder::new(Arc::clone(&stores.usage)));
+    let running = Arc::clone(&recorder);
+    let (stop, must_stop) = tokio::sync::watch::channel(false);
+    #[expect(clippy::disallowed_methods, reason = "a test's own task ends with its runtime")]
+    drop(tokio::spawn(async move {
+        running.run(must_stop).await;
+        drop(stop);
+    }));
+    Arc::new(MemoryLedger::new(Arc::clone(clock), recorder, true))
 }

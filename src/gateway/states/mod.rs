@@ -179,7 +179,8 @@ impl States {
 
     /// Asks the keeper, and notes whether it answers.
     async fn ask<T>(&self, call: impl Future<Output = Result<T, PortError>>) -> Outcome<T> {
-        let asked = timeout(PATIENCE, call).await.unwrap_or_else(|_| Err(PortError("no answer in time".to_owned())));
+        let asked =
+            timeout(PATIENCE, call).await.unwrap_or_else(|_| Err(PortError::Unavailable("no answer in time".into())));
         self.note(asked.is_ok());
         asked.map_err(|error| unreachable().because(error))
     }

@@ -27,7 +27,7 @@ struct Memory {
 
 impl Memory {
     fn check(&self) -> Result<(), PortError> {
-        if self.is_down.load(Ordering::Relaxed) { Err(PortError("down".to_owned())) } else { Ok(()) }
+        if self.is_down.load(Ordering::Relaxed) { Err(PortError::Unavailable("down".into())) } else { Ok(()) }
     }
 }
 

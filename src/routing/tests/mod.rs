@@ -46,6 +46,7 @@ fn target(n: u128, public_model: &str) -> Target {
         metadata: None,
         enabled: true,
         weight: 1,
+        limits: crate::domain::limits::Limits::default(),
         priority: 0,
         created_at: START,
         revision: Revision(1),

@@ -16,6 +16,7 @@ mod replicas;
 mod response_states;
 pub(in crate::store) mod samples;
 mod settings;
+mod usage;
 mod virtual_keys;
 
 pub(in crate::store) use backend::Backend;
@@ -106,6 +107,12 @@ on_every_backend! {
         items_are_found_in_their_scope_where_they_were_last_seen
         expired_responses_are_deleted_in_batches
         envelopes_are_paged_by_id_and_replaced_only_as_they_were_read
+    }
+    usage {
+        a_record_is_stored_once_and_charged_once
+        spending_is_kept_by_window_and_epoch
+        a_bad_record_is_refused_with_its_group_and_can_be_put_aside
+        what_is_old_is_forgotten_and_spending_is_not
     }
     concurrency {
         one_writer_wins_per_expected_revision_and_revisions_have_no_gaps

@@ -24,6 +24,7 @@ mod statement;
 #[cfg(test)]
 pub(in crate::store) mod tests;
 mod tx;
+mod usage;
 mod virtual_key;
 
 use std::sync::Arc;
@@ -71,7 +72,8 @@ impl PostgresStore {
             audit: store.clone(),
             batches: store.clone(),
             replicas: store.clone(),
-            response_states: store,
+            response_states: store.clone(),
+            usage: store,
         }
     }
 

@@ -48,7 +48,7 @@ impl ResponseStates for PostgresStore {
             .map_err(fault)
         });
         let row = found.await.map_err(|fault| port_error(&fault))?;
-        row.map(|row| read(&row, scope).map_err(PortError)).transpose()
+        row.map(|row| read(&row, scope).map_err(|what| PortError::Refused(what.into()))).transpose()
     }
 
     async fn find_item(&self, scope: StateScope, item_id: &str) -> Result<Option<ResponseId>, PortError> {
@@ -65,7 +65,10 @@ impl ResponseStates for PostgresStore {
                 .map_err(fault)
         });
         let row = found.await.map_err(|fault| port_error(&fault))?;
-        row.map(|row| Fields(&row).uuid("response_id").map(ResponseId::from_uuid).map_err(PortError)).transpose()
+        row.map(|row| {
+            Fields(&row).uuid("response_id").map(ResponseId::from_uuid).map_err(|what| PortError::Refused(what.into()))
+        })
+        .transpose()
     }
 
     async fn delete(&self, scope: StateScope, id: ResponseId, now: Timestamp) -> Result<bool, PortError> {

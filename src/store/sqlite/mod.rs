@@ -22,6 +22,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 mod tx;
+mod usage;
 mod virtual_key;
 
 use std::sync::Arc;
@@ -58,7 +59,8 @@ impl SqliteStore {
             audit: store.clone(),
             batches: store.clone(),
             replicas: store.clone(),
-            response_states: store,
+            response_states: store.clone(),
+            usage: store,
         }
     }
 

@@ -41,7 +41,7 @@ impl ResponseStates for SqliteStore {
         .fetch_optional(&self.readers)
         .await
         .map_err(|error| port_error(&fault(error)))?;
-        row.map(|row| read(&row, scope).map_err(PortError)).transpose()
+        row.map(|row| read(&row, scope).map_err(|what| PortError::Refused(what.into()))).transpose()
     }
 
     async fn find_item(&self, scope: StateScope, item_id: &str) -> Result<Option<ResponseId>, PortError> {
@@ -51,7 +51,10 @@ impl ResponseStates for SqliteStore {
             .fetch_optional(&self.readers)
             .await
             .map_err(|error| port_error(&fault(error)))?;
-        row.map(|row| Fields(&row).uuid("response_id").map(ResponseId::from_uuid).map_err(PortError)).transpose()
+        row.map(|row| {
+            Fields(&row).uuid("response_id").map(ResponseId::from_uuid).map_err(|what| PortError::Refused(what.into()))
+        })
+        .transpose()
     }
 
     async fn delete(&self, scope: StateScope, id: ResponseId, now: Timestamp) -> Result<bool, PortError> {

@@ -8,6 +8,7 @@ use crate::control::declarative::{
     Action, Applied, DeclaredChain, DeclaredDeployment, DeclaredKey, Difference, Document, Exported,
 };
 use crate::domain::ids::{DeploymentId, VirtualKeyId};
+use crate::domain::money::NanoCents;
 use crate::domain::patch::Patch;
 use crate::domain::secret::ExposeSecret;
 use crate::fault::{Fault, Outcome};
@@ -70,7 +71,7 @@ pub(crate) fn exported_into_proto(exported: Exported) -> proto::ExportConfigResp
         deployments: exported.deployments.into_iter().map(deployment::deployment_into_proto).collect(),
         fallbacks: exported.fallbacks.iter().map(routing::chain_into_proto).collect(),
         settings: Some(routing::settings_into_proto(exported.settings)),
-        keys: exported.keys.into_iter().map(virtual_key::key_into_proto).collect(),
+        keys: exported.keys.into_iter().map(|key| virtual_key::key_into_proto(key, NanoCents(0))).collect(),
     };
     proto::ExportConfigResponse { document: Some(document), revision: exported.revision.0 }
 }

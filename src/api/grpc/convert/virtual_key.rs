@@ -7,6 +7,8 @@ use super::{etag_into_proto, filled};
 use crate::api::grpc::mask::{Fields, Mask};
 use crate::api::grpc::proto;
 use crate::api::problems::Problems;
+use crate::control::KeyUsage;
+use crate::domain::money::NanoCents;
 use crate::domain::names::PublicModel;
 use crate::domain::virtual_key::{BudgetMode, BudgetReset, VirtualKey, VirtualKeyPatch};
 use crate::fault::Outcome;
@@ -104,7 +106,7 @@ fn mode_from_proto(number: i32, problems: &mut Problems) -> Option<BudgetMode> {
 }
 
 /// A key as a message. What was only validated has no id, etag, prefix and times.
-pub(crate) fn key_into_proto(key: VirtualKey) -> proto::VirtualKey {
+pub(crate) fn key_into_proto(key: VirtualKey, spend: NanoCents) -> proto::VirtualKey {
     let stored = !key.id.as_uuid().is_nil();
     let spec = key.spec;
     let reset = spec.budget_reset.map_or(proto::BudgetReset::Unspecified, |reset| match reset {
@@ -135,9 +137,24 @@ pub(crate) fn key_into_proto(key: VirtualKey) -> proto::VirtualKey {
         expire_time: spec.expires_at.map(timestamp_into_proto),
         enabled: Some(spec.enabled),
         metadata: spec.metadata.as_deref().and_then(metadata_into_proto),
-        // Budgets are refused until spending is counted; until then every key has spent nothing.
-        spend_nanocents: 0,
+        spend_nanocents: spend.0,
         previous_secret_expire_time: key.previous.map(|previous| timestamp_into_proto(previous.valid_until)),
+    }
+}
+
+/// How a key stands, to be answered.
+pub(crate) fn usage_into_proto(key: &VirtualKey, usage: &KeyUsage) -> proto::VirtualKeyUsage {
+    let window = usage.window;
+    proto::VirtualKeyUsage {
+        id: key.id.to_string(),
+        window_start_time: window.reset.map(|_| timestamp_into_proto(window.start)),
+        window_end_time: window.end.map(timestamp_into_proto),
+        spend_nanocents: usage.spent.0,
+        held_nanocents: usage.held.0,
+        overshoot_nanocents: usage.overshoot(key.spec.max_budget).0,
+        requests_in_flight: usage.in_flight,
+        requests_last_minute: usage.requests,
+        tokens_last_minute: usage.tokens,
     }
 }
 
@@ -146,7 +163,6 @@ mod tests {
     use super::*;
     use crate::api::draft;
     use crate::domain::ids::{Revision, VirtualKeyId};
-    use crate::domain::money::NanoCents;
     use crate::domain::patch::Patch;
     use crate::domain::virtual_key::{KeyHash, PreviousSecret, VirtualKeySpec};
     use crate::time::Timestamp;
@@ -180,7 +196,8 @@ mod tests {
 
     #[test]
     fn a_key_round_trips() {
-        let message = key_into_proto(full());
+        let message = key_into_proto(full(), NanoCents(7));
+        assert_eq!(message.spend_nanocents, 7);
         assert_eq!(message.key_prefix, "unified-abcd");
         assert_eq!(message.previous_secret_expire_time.unwrap().nanos, 30_000_000);
         let patch = patch_from_proto(message, &Mask::Populated).unwrap();

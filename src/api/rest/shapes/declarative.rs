@@ -15,6 +15,7 @@ use crate::api::rest::body::{Field, Object};
 use crate::control::declarative::{
     Action, Applied, DeclaredChain, DeclaredDeployment, DeclaredKey, Difference, Document, Exported,
 };
+use crate::domain::money::NanoCents;
 use crate::domain::patch::Patch;
 use crate::domain::secret::ExposeSecret;
 use crate::fault::Outcome;
@@ -140,7 +141,7 @@ pub(crate) fn write_exported(exported: Exported) -> ExportedShape {
         deployments: exported.deployments.into_iter().map(deployment::write).collect(),
         fallbacks: exported.fallbacks.iter().map(routing::write_chain).collect(),
         settings: routing::write_settings(exported.settings),
-        keys: exported.keys.into_iter().map(virtual_key::write).collect(),
+        keys: exported.keys.into_iter().map(|key| virtual_key::write(key, NanoCents(0))).collect(),
         revision: exported.revision.0,
     }
 }

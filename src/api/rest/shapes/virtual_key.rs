@@ -1,6 +1,6 @@
 //! Virtual keys.
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -8,6 +8,8 @@ use super::deployment::{metadata, public_model};
 use super::{Cents, etag_of, stored_json};
 use crate::api::problems::{Problems, one_of};
 use crate::api::rest::body::{Field, Object};
+use crate::control::{IssuedKey, KeyUsage};
+use crate::domain::money::NanoCents;
 use crate::domain::names::PublicModel;
 use crate::domain::patch::Patch;
 use crate::domain::virtual_key::{BudgetMode, BudgetReset, VirtualKey, VirtualKeyPatch};
@@ -33,7 +35,7 @@ pub(crate) struct KeyShape {
     expires_at: Option<String>,
     enabled: bool,
     metadata: Option<Box<RawValue>>,
-    spend_cents: &'static str,
+    spend_cents: String,
     previous_secret_expires_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     created_at: Option<String>,
@@ -89,18 +91,13 @@ fn moment(field: &Field<'_>) -> Result<Timestamp, String> {
         .ok_or_else(|| "must be a moment as RFC 3339 writes it, such as 2027-01-31T12:00:00Z".to_owned())
 }
 
-/// Reads `resetSpend` of an update: refused while spending is not counted.
-pub(crate) fn refuse_reset(object: &mut Object<'_>, problems: &mut Problems) {
-    if let Patch::Set(true) = object.boolean("resetSpend", problems) {
-        problems.add(
-            "resetSpend",
-            "is not in force yet: this version does not count spending, so there is nothing to reset",
-        );
-    }
+/// Reads `resetSpend` of an update.
+pub(crate) fn read_reset(object: &mut Object<'_>, problems: &mut Problems) -> bool {
+    matches!(object.boolean("resetSpend", problems), Patch::Set(true))
 }
 
 /// A key, to be answered. What was only validated has no id, prefix, etag and times.
-pub(crate) fn write(key: VirtualKey) -> KeyShape {
+pub(crate) fn write(key: VirtualKey, spend: NanoCents) -> KeyShape {
     let stored = !key.id.as_uuid().is_nil();
     let spec = key.spec;
     KeyShape {
@@ -118,8 +115,7 @@ pub(crate) fn write(key: VirtualKey) -> KeyShape {
         expires_at: spec.expires_at.map(Timestamp::to_rfc3339),
         enabled: spec.enabled,
         metadata: stored_json(spec.metadata),
-        // Budgets are refused until spending is counted; until then every key has spent nothing.
-        spend_cents: "0",
+        spend_cents: spend.to_cents_text(),
         previous_secret_expires_at: key.previous.map(|previous| previous.valid_until.to_rfc3339()),
         created_at: stored.then(|| key.created_at.to_rfc3339()),
         updated_at: stored.then(|| key.updated_at.to_rfc3339()),
@@ -127,16 +123,47 @@ pub(crate) fn write(key: VirtualKey) -> KeyShape {
     }
 }
 
+/// How a key stands with its limits, as answered.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct UsageShape {
+    id: String,
+    window_start: Option<String>,
+    window_end: Option<String>,
+    spend_cents: String,
+    held_cents: String,
+    overshoot_cents: String,
+    requests_in_flight: u64,
+    requests_last_minute: u64,
+    tokens_last_minute: u64,
+}
+
+/// How a key stands, to be answered.
+pub(crate) fn write_usage(key: &VirtualKey, usage: &KeyUsage) -> UsageShape {
+    let window = usage.window;
+    UsageShape {
+        id: key.id.to_string(),
+        window_start: window.reset.map(|_| window.start.to_rfc3339()),
+        window_end: window.end.map(Timestamp::to_rfc3339),
+        spend_cents: usage.spent.to_cents_text(),
+        held_cents: usage.held.to_cents_text(),
+        overshoot_cents: usage.overshoot(key.spec.max_budget).to_cents_text(),
+        requests_in_flight: usage.in_flight,
+        requests_last_minute: usage.requests,
+        tokens_last_minute: usage.tokens,
+    }
+}
+
 /// A new key or secret, to be answered.
-pub(crate) fn write_issued(key: VirtualKey, plaintext: Option<&SecretString>, replayed: bool) -> IssuedShape {
-    IssuedShape { key: write(key), plaintext: plaintext.map(|text| text.expose_secret().to_owned()), replayed }
+pub(crate) fn write_issued(issued: IssuedKey, spend: NanoCents) -> IssuedShape {
+    let IssuedKey { key, plaintext, replayed } = issued;
+    IssuedShape { key: write(key, spend), plaintext: plaintext.map(|text| text.expose_secret().to_owned()), replayed }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::api::rest::body;
-    use crate::domain::money::NanoCents;
 
     #[test]
     fn every_limit_can_be_set_and_cleared() {
@@ -165,12 +192,5 @@ mod tests {
                 .message()
                 .contains(r#"budgetReset: must be one of `hourly`, `daily`, `weekly`, `monthly`, not "yearly""#)
         );
-    }
-
-    #[test]
-    fn a_reset_of_spending_is_refused_and_no_reset_is_not() {
-        for (text, refused) in [(r#"{"resetSpend":true}"#, true), (r#"{"resetSpend":false}"#, false), ("{}", false)] {
-            assert_eq!(body::read(text, refuse_reset).is_err(), refused, "{text}");
-        }
     }
 }

@@ -1,0 +1,379 @@
+//! What a request may use: held before its first attempt, raised for a dearer candidate, ended by its settlement.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::{Caller, Denied, Parts};
+use crate::canonical::{TokenUsage, Wire};
+use crate::dialects::weight::{Weight, weigh};
+use crate::domain::ids::OperationId;
+use crate::domain::money::NanoCents;
+use crate::domain::operation::Operation;
+use crate::domain::virtual_key::BudgetMode;
+use crate::fault::{Fault, Kind, Outcome};
+use crate::ledger::estimate::{Bounds, Size, Unbounded};
+use crate::ledger::{Admitted, Ask, Hold, Limits, Reason, Refusal, Standing, Subject};
+use crate::routing::{Candidate, KeyEntry, Target};
+
+/// Between two looks at a budget whose money others hold: at first, and at most.
+const FIRST_LOOK: Duration = Duration::from_millis(5);
+const LAST_LOOK: Duration = Duration::from_millis(80);
+
+/// What a stated limit of output adds to a request, at most.
+const STATED_BYTES: u64 = 64;
+
+/// The account of one request.
+pub(super) struct Account {
+    parts: Arc<Parts>,
+    key: Option<Arc<KeyEntry>>,
+    operation: OperationId,
+    size: Size,
+    weight: Weight,
+    /// What it holds of its key's limits.
+    hold: Option<Hold>,
+    /// What it holds of the limits of the deployment that is being called.
+    deployment: Option<Hold>,
+}
+
+/// Whether a candidate may be called.
+pub(super) enum Leave {
+    /// Yes.
+    Granted,
+    /// Not for this request: it is dearer than what is left, or its price is unknown.
+    TooDear,
+    /// Not before so long.
+    Limited(Duration),
+}
+
+/// Why a candidate has no price for a request.
+#[derive(Debug, Clone, Copy)]
+enum NoPrice {
+    Unknown,
+    Audio,
+    Unbounded(Unbounded),
+}
+
+impl Account {
+    /// Opens the account of a request.
+    ///
+    /// # Errors
+    /// `BadRequest` when a key with a budget sends what cannot be priced.
+    pub(super) fn open(parts: &Arc<Parts>, caller: &Caller, contract: Wire, body: &Bytes) -> Outcome<Self> {
+        let key = match caller {
+            Caller::Master => None,
+            Caller::Key(key) => Some(Arc::clone(key)),
+        };
+        let limits = key.as_ref().map(|key| key.limits).unwrap_or_default();
+        let mut size = Size::of(body);
+        let mut weight = Weight { choices: 1, ..Weight::default() };
+        if limits.budget.is_some() || limits.tpm.is_some() {
+            weight = weigh(contract, body)?;
+            size = Size {
+                has_references: weight.has_references,
+                max_output: weight.max_output,
+                choices: weight.choices,
+                ..size
+            };
+        }
+        if limits.budget.is_some() {
+            let is_hard = key.as_ref().is_some_and(|key| key.budget_mode == BudgetMode::Hard);
+            refuse_unpriced(&weight, is_hard)?;
+        }
+        let operation = OperationId::from_uuid(new_id(parts));
+        Ok(Self { parts: Arc::clone(parts), key, operation, size, weight, hold: None, deployment: None })
+    }
+
+    pub(super) fn operation(&self) -> OperationId {
+        self.operation
+    }
+
+    pub(super) fn key(&self) -> Option<&KeyEntry> {
+        self.key.as_deref()
+    }
+
+    pub(super) fn size(&self) -> &Size {
+        &self.size
+    }
+
+    pub(super) fn parts(&self) -> &Arc<Parts> {
+        &self.parts
+    }
+
+    /// How the key's limits stand, where it has some.
+    pub(super) fn standing(&self) -> Option<Standing> {
+        self.hold.as_ref().filter(|_| self.limits().any()).map(|hold| hold.standing)
+    }
+
+    /// What is held, for the settlement: of the key, of the deployment.
+    pub(super) fn take_holds(&mut self) -> (Option<Hold>, Option<Hold>) {
+        (self.hold.take(), self.deployment.take())
+    }
+
+    /// Holds what the request may use at the dearest of its primary tier. Waits while only others' holds are in the way.
+    pub(super) async fn admit(&mut self, plan: &[Candidate]) -> Result<(), Denied> {
+        let Some(key) = self.key.clone() else { return Ok(()) };
+        let budget = if key.limits.budget.is_some() { self.dearest(plan)? } else { NanoCents(0) };
+        let ask = Ask {
+            operation: self.operation,
+            subject: Subject::Key(key.id),
+            limits: key.limits,
+            tokens: if key.limits.tpm.is_some() { self.tokens(plan) } else { 0 },
+            budget,
+        };
+        let patience = Instant::now() + key.budget_wait;
+        let mut pause = FIRST_LOOK;
+        loop {
+            let refusal = match self.parts.ledger.admit(&ask).await? {
+                Admitted::Held(hold) => {
+                    self.hold = Some(hold);
+                    return Ok(());
+                }
+                Admitted::Refused(refusal) => refusal,
+            };
+            if refusal.reason != Reason::BudgetReserved || Instant::now() + pause > patience {
+                let fault = self.refused(&refusal, &key.limits, plan);
+                return Err(Denied { fault, standing: Some(refusal.standing) });
+            }
+            tokio::time::sleep(pause).await;
+            pause = LAST_LOOK.min(pause * 2);
+        }
+    }
+
+    /// Asks leave to call a candidate: raises the money held, and takes a place within the deployment's own limits.
+    pub(super) async fn ask_leave(&mut self, candidate: &Candidate) -> Outcome<Leave> {
+        if self.limits().budget.is_some() {
+            let Ok(price) = self.price(candidate) else { return Ok(Leave::TooDear) };
+            if let Some(hold) = &mut self.hold
+                && !self.parts.ledger.top_up(hold, price).await?
+            {
+                return Ok(Leave::TooDear);
+            }
+        }
+        self.leave_deployment(0).await;
+        let target = &candidate.target;
+        if !target.limits.any() {
+            return Ok(Leave::Granted);
+        }
+        let ask = Ask {
+            operation: self.operation,
+            subject: Subject::Deployment(target.id),
+            limits: target.limits,
+            tokens: if target.limits.tpm.is_some() { self.tokens(std::slice::from_ref(candidate)) } else { 0 },
+            budget: NanoCents(0),
+        };
+        match self.parts.ledger.admit(&ask).await? {
+            Admitted::Held(hold) => {
+                self.deployment = Some(hold);
+                Ok(Leave::Granted)
+            }
+            Admitted::Refused(refusal) => Ok(Leave::Limited(refusal.retry_after.unwrap_or(Duration::from_secs(60)))),
+        }
+    }
+
+    /// Ends what is held of a deployment whose attempt failed.
+    async fn leave_deployment(&mut self, tokens: u64) {
+        let Some(hold) = self.deployment.take() else { return };
+        if let Err(fault) = self.parts.ledger.release(&hold, tokens).await {
+            tracing::warn!(error = fault.cause(), "a hold of a deployment could not be released: {fault}");
+        }
+    }
+
+    fn limits(&self) -> Limits {
+        self.key.as_ref().map(|key| key.limits).unwrap_or_default()
+    }
+
+    fn mode(&self) -> BudgetMode {
+        self.key.as_ref().map_or(BudgetMode::Expected, |key| key.budget_mode)
+    }
+
+    fn tokens(&self, plan: &[Candidate]) -> u64 {
+        let of = |candidate: &Candidate| {
+            let target = &candidate.target;
+            self.parts.learned.tokens(&target.upstream_model, &self.size, bounds(target))
+        };
+        primary_tier(plan).map(of).max().unwrap_or_default()
+    }
+
+    /// What the request may cost at one candidate.
+    fn price(&self, candidate: &Candidate) -> Result<NanoCents, NoPrice> {
+        let target = &candidate.target;
+        let pricing = &target.resolved.pricing;
+        if !pricing.is_known() {
+            return Err(NoPrice::Unknown);
+        }
+        if self.weight.wants_audio && !pricing.has_audio_output() {
+            return Err(NoPrice::Audio);
+        }
+        let learned = &self.parts.learned;
+        let estimate = learned
+            .budget(&target.upstream_model, &self.size, bounds(target), self.mode())
+            .map_err(NoPrice::Unbounded)?;
+        let price = match self.mode() {
+            BudgetMode::Hard => pricing.most(estimate.input, estimate.output),
+            BudgetMode::Expected => pricing.cost(&TokenUsage {
+                input: estimate.input,
+                output: estimate.output,
+                audio_output: if self.weight.wants_audio { estimate.output } else { 0 },
+                ..TokenUsage::default()
+            }),
+        };
+        price.ok_or(NoPrice::Unknown)
+    }
+
+    fn dearest(&self, plan: &[Candidate]) -> Outcome<NanoCents> {
+        let mut dearest = None;
+        let mut why = None;
+        for candidate in primary_tier(plan) {
+            match self.price(candidate) {
+                Ok(price) => dearest = dearest.max(Some(price)),
+                Err(no_price) => why = why.or(Some(no_price)),
+            }
+        }
+        dearest.ok_or_else(|| no_price_fault(why.unwrap_or(NoPrice::Unknown)))
+    }
+
+    /// What the caller of a refused request is told.
+    fn refused(&self, refusal: &Refusal, limits: &Limits, plan: &[Candidate]) -> Fault {
+        let quota =
+            |sentence: String| Fault::new(Kind::RateLimited).code("insufficient_quota").say(sentence).never_retry();
+        let limited = |sentence: String| Fault::new(Kind::RateLimited).say(sentence);
+        let fault = match refusal.reason {
+            Reason::BudgetSpent => {
+                let cap = limits.budget.unwrap_or_default();
+                let until = refusal.retry_after.map_or_else(
+                    || "It does not start anew by itself.".to_owned(),
+                    |wait| format!("It starts anew at {}.", refusal.standing.at.after(wait).to_rfc3339()),
+                );
+                quota(format!("The budget of this API key, {cap} cents, is spent. {until}"))
+            }
+            Reason::BudgetTooSmall { could_cost, left } => {
+                let fits = self.output_that_fits(left, plan).map_or_else(
+                    || "Even its input alone does not fit.".to_owned(),
+                    |most| format!("A limit of {most} output tokens would fit."),
+                );
+                quota(format!(
+                    "This request could cost {could_cost} cents, and {left} cents are left of the API key's budget. {fits}"
+                ))
+            }
+            Reason::BudgetReserved => limited(
+                "Requests under way hold what is left of this API key's budget; try again when they have ended."
+                    .to_owned(),
+            )
+            .code("budget_reserved"),
+            Reason::Requests => {
+                let limit = limits.rpm.unwrap_or_default();
+                limited(format!("This API key may make {limit} requests per minute."))
+            }
+            Reason::Tokens => {
+                let limit = limits.tpm.unwrap_or_default();
+                limited(format!("This API key may use {limit} tokens per minute."))
+            }
+            Reason::TooManyTokens { needed } => {
+                let limit = limits.tpm.unwrap_or_default();
+                limited(format!(
+                    "This request may use {needed} tokens, and this API key {limit} per minute; ask for less output."
+                ))
+                .never_retry()
+            }
+            Reason::Parallel => {
+                let limit = limits.parallel.unwrap_or_default();
+                limited(format!("This API key may have {limit} requests under way at the same time."))
+            }
+        };
+        match refusal.retry_after {
+            Some(wait) => fault.retry_after(wait),
+            None => fault,
+        }
+    }
+
+    /// The largest limit of output with which the request fits into what is left, by halving.
+    fn output_that_fits(&self, left: NanoCents, plan: &[Candidate]) -> Option<u64> {
+        let fits = |most: u64| {
+            // Stating the limit makes the request longer.
+            let size = Size {
+                bytes: self.size.bytes.saturating_add(STATED_BYTES),
+                text_bytes: self.size.text_bytes.saturating_add(STATED_BYTES),
+                max_output: Some(most),
+                ..self.size
+            };
+            let smaller = Self {
+                parts: Arc::clone(&self.parts),
+                key: self.key.clone(),
+                operation: self.operation,
+                size,
+                weight: self.weight.clone(),
+                hold: None,
+                deployment: None,
+            };
+            smaller.dearest(plan).is_ok_and(|price| price <= left)
+        };
+        let (mut low, mut high) = (0_u64, 1_u64 << 24);
+        while low + 1 < high {
+            let middle = low + (high - low) / 2;
+            if fits(middle) {
+                low = middle;
+            } else {
+                high = middle;
+            }
+        }
+        (low > 0).then_some(low)
+    }
+}
+
+fn refuse_unpriced(weight: &Weight, is_hard: bool) -> Outcome<()> {
+    if let Some(field) = &weight.unpriced {
+        let sentence = "changes the price in a way that is not known here, so an API key with a budget may not send it";
+        return Err(Fault::invalid(field.clone(), sentence));
+    }
+    if let (Some(field), true) = (&weight.unbounded, is_hard) {
+        let sentence = "makes the cost unbounded, so an API key with a hard budget may not send it";
+        return Err(Fault::invalid(field.clone(), sentence));
+    }
+    Ok(())
+}
+
+fn no_price_fault(why: NoPrice) -> Fault {
+    match why {
+        NoPrice::Unknown => Fault::new(Kind::BadRequest).param("model").say(
+            "The price of this model is unknown, so an API key with a budget may not call it; \
+             its operator can state `pricing`.",
+        ),
+        NoPrice::Audio => Fault::new(Kind::BadRequest).param("modalities").say(
+            "The price of sound that this model writes is unknown, so an API key with a budget may not ask for it.",
+        ),
+        NoPrice::Unbounded(Unbounded::Input) => Fault::new(Kind::BadRequest).say(
+            "The request points to content of unknown size and the model's input limit is unknown, \
+             so an API key with a hard budget may not send it.",
+        ),
+        NoPrice::Unbounded(Unbounded::Output) => Fault::new(Kind::BadRequest).param("max_tokens").say(
+            "An API key with a hard budget has to limit the output of this model: state the most tokens to be written.",
+        ),
+    }
+}
+
+fn primary_tier(plan: &[Candidate]) -> impl Iterator<Item = &Candidate> {
+    let tier = plan.iter().map(|candidate| candidate.target.priority).max();
+    plan.iter().filter(move |candidate| Some(candidate.target.priority) == tier)
+}
+
+fn bounds(target: &Target) -> Bounds {
+    let profile = target.resolved.operations.get(&Operation::TextGenerate).map(|operation| &operation.profile);
+    Bounds {
+        max_input: profile.and_then(|profile| profile.max_input_tokens),
+        max_output: profile.and_then(|profile| profile.max_output_tokens),
+    }
+}
+
+fn new_id(parts: &Parts) -> Uuid {
+    let random = u128::from((parts.dice)(u64::MAX)) << 64 | u128::from((parts.dice)(u64::MAX));
+    let mut bytes = [0; 10];
+    for (to, from) in bytes.iter_mut().zip(random.to_le_bytes()) {
+        *to = from;
+    }
+    let ms = u64::try_from(parts.clock.now().unix_ms()).unwrap_or_default();
+    uuid::Builder::from_unix_timestamp_millis(ms, &bytes).into_uuid()
+}
