@@ -308,7 +308,7 @@ pub(super) const ROWS: &[Row] = &[
     ("metadata", [K, K, D, D]),
     ("moderation", [K, K, D, D]),
     ("parallel_tool_calls", [K, K, M, D]),
-    ("previous_response_id", [N, K, N, N]),
+    ("previous_response_id", [N, N, N, N]),
     ("prompt", [D, K, D, D]),
     ("prompt_cache_key", [K, K, D, D]),
     ("prompt_cache_options", [K, K, D, D]),

@@ -196,6 +196,8 @@ impl Asked for NativeRequest {
         }
         splice.set("model", json_string(to.model));
         splice.set("store", Bytes::from_static(b"false"));
+        // It names a response of ours.
+        splice.remove("previous_response_id");
         if to.control.kind.is_some() && !self.include.iter().any(|name| name == ENCRYPTED_REASONING) {
             let all: Vec<&str> = self.include.iter().map(String::as_str).chain([ENCRYPTED_REASONING]).collect();
             splice.set("include", Bytes::from(serde_json::Value::from(all).to_string()));
