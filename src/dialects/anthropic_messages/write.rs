@@ -508,9 +508,8 @@ fn write_answer_block(list: &mut Out<'_>, part: &Part, frame: &Frame) {
             list.item(|block| {
                 block.text("type", "text").text("text", text);
                 let citations: Vec<String> = annotations.iter().filter_map(wire::write_citation).collect();
-                if citations.is_empty() {
-                    block.null("citations");
-                } else {
+                // Left out rather than `null`: clients that check shapes take a list or nothing.
+                if !citations.is_empty() {
                     block.list("citations", |list| {
                         for citation in &citations {
                             list.item_raw(citation);
