@@ -70,22 +70,21 @@ impl Size {
     /// The size of a body; what its fields say is added by the caller.
     #[must_use]
     pub fn of(body: &[u8]) -> Self {
-        let (mut run, mut payload_bytes, mut media) = (0_usize, 0_usize, 0);
-        let mut end = |run: &mut usize| {
-            if *run >= PAYLOAD {
-                payload_bytes += *run;
-                media += 1;
-            }
-            *run = 0;
-        };
-        for byte in body {
+        // A run that long covers one of every so many bytes: the others need not be looked at.
+        let (mut payload_bytes, mut media, mut probe) = (0_usize, 0, PAYLOAD - 1);
+        while let Some(byte) = body.get(probe) {
             if is_base64(*byte) {
-                run += 1;
-            } else {
-                end(&mut run);
+                let (before, behind) = body.split_at(probe);
+                let start = probe - before.iter().rev().take_while(|byte| is_base64(**byte)).count();
+                let end = probe + behind.iter().take_while(|byte| is_base64(**byte)).count();
+                if end - start >= PAYLOAD {
+                    payload_bytes += end - start;
+                    media += 1;
+                }
+                probe = end;
             }
+            probe += PAYLOAD;
         }
-        end(&mut run);
         let bytes = body.len() as u64;
         Self { bytes, text_bytes: bytes.saturating_sub(payload_bytes as u64), media, choices: 1, ..Self::default() }
     }
@@ -255,5 +254,24 @@ mod tests {
         let pointing = Size { has_references: true, ..asked(7) };
         assert_eq!(hard(&pointing, NOTHING), Err(Unbounded::Input));
         assert_eq!(hard(&pointing, bounds), Ok(Estimate { input: 1_000, output: 7 }));
+    }
+
+    #[test]
+    fn payloads_are_found_wherever_they_are() {
+        let payloads = |lengths: &[usize]| {
+            let body: Vec<u8> =
+                lengths.iter().flat_map(|length| [&b"\"a\":\""[..], &vec![b'A'; *length]].concat()).collect();
+            let size = Size::of(&body);
+            (size.media, size.bytes - size.text_bytes)
+        };
+        for length in [511, 512, 513, 1_023, 1_024, 1_025, 5_000] {
+            let expected = if length >= 512 { (1, length as u64) } else { (0, 0) };
+            assert_eq!(payloads(&[length]), expected, "{length}");
+            for shift in 0..600 {
+                assert_eq!(payloads(&[shift.min(400), length, 3]), expected, "{length} behind {shift}");
+            }
+        }
+        assert_eq!(payloads(&[512, 511, 700, 9, 600]), (3, 1_812));
+        assert_eq!(payloads(&[]), (0, 0));
     }
 }
