@@ -78,12 +78,7 @@ impl HttpClient {
     /// # Errors
     /// `Internal`, saying what is wrong with the CA file.
     pub fn new(settings: &ClientSettings) -> Outcome<Self> {
-        let tls = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| Fault::new(Kind::Internal).because(error))?
-            .with_root_certificates(roots(settings)?)
-            .with_no_client_auth();
-        let connector = Connector::new(tls, settings.connect_timeout);
+        let connector = Connector::new(tls_config(settings)?, settings.connect_timeout);
         let pool = Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
@@ -133,6 +128,17 @@ fn is_unprocessed(error: &hyper_util::client::legacy::Error) -> bool {
         next = cause.source();
     }
     false
+}
+
+/// TLS with the system's certificate authorities and those of the settings.
+///
+/// # Errors
+/// `Internal`, saying what is wrong with the CA file.
+pub(super) fn tls_config(settings: &ClientSettings) -> Outcome<rustls::ClientConfig> {
+    let builder = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Fault::new(Kind::Internal).because(error))?;
+    Ok(builder.with_root_certificates(roots(settings)?).with_no_client_auth())
 }
 
 fn roots(settings: &ClientSettings) -> Outcome<RootCertStore> {

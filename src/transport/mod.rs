@@ -1,12 +1,14 @@
 //! The outward HTTP client: the only room that opens sockets to providers.
 //!
 //! Pooled keep-alive connections, TLS with ALPN (HTTP/2 where the provider has it), bounded connect time, capped reads,
-//! and an egress guard under the resolver. Knows nothing of providers, models or JSON.
+//! and an egress guard under the resolver; a stricter one for what clients name by URL. Knows nothing of providers, models or JSON.
 
 pub mod body;
 pub mod client;
 mod connect;
 pub mod framing;
+pub mod remote;
 
 pub use body::{ChunkedRequestBody, ReadError, Reply};
 pub use client::{ClientSettings, HttpClient, Outgoing, SendError};
+pub use remote::{Places, RemoteContent, RemoteError};
