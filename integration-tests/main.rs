@@ -25,11 +25,15 @@ mod lifecycle;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod parameters;
+#[cfg(test)]
 mod probe;
 #[cfg(test)]
 mod relay;
 #[cfg(test)]
 mod reliability;
+#[cfg(test)]
+mod remote_content;
 #[cfg(test)]
 mod responses_state;
 #[cfg(test)]

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use unified_gateway::app::{self, Running};
 use unified_gateway::config::{Command, Config, Surroundings, parse_with};
+use unified_gateway::transport::Places;
 
 use super::client::{Answer, Client};
 use super::stub_provider::StubProvider;
@@ -56,8 +57,13 @@ impl TestGateway {
 
     /// With these variables set.
     pub(crate) async fn with(variables: &[(&str, &str)]) -> Self {
+        Self::among(variables, Places::default()).await
+    }
+
+    /// The same where hosts of content are at these places.
+    pub(crate) async fn among(variables: &[(&str, &str)], places: Places) -> Self {
         let folder = TempDir::new().unwrap();
-        let running = app::start(settings(folder.path(), variables)).await.unwrap();
+        let running = app::start_among(settings(folder.path(), variables), places).await.unwrap();
         let address = running.http_address;
         let stub = StubProvider::start().await;
         Self { running: Some(running), folder, stub, client: Client::new(address), address }

@@ -48,7 +48,7 @@ use crate::ledger::settle::Recorder;
 use crate::providers;
 use crate::routing::{ProbeDeployment, Publisher, Snapshot};
 use crate::time::{Clock, SystemClock};
-use crate::transport::{ClientSettings, HttpClient};
+use crate::transport::{ClientSettings, HttpClient, Places, RemoteContent};
 use crate::vault::{Entropy, MasterKey, SystemEntropy};
 
 /// The public model that answers out of the box.
@@ -103,6 +103,14 @@ impl std::fmt::Debug for Running {
 /// # Errors
 /// What keeps it from starting, in words for the operator.
 pub async fn start(config: Config) -> Outcome<Running> {
+    start_among(config, Places::default()).await
+}
+
+/// The same where hosts of URLs in requests are at other places, for tests: no setting leads here.
+///
+/// # Errors
+/// What keeps it from starting, in words for the operator.
+pub async fn start_among(config: Config, places: Places) -> Outcome<Running> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let began = clock.instant();
     for warning in &config.warnings {
@@ -141,13 +149,15 @@ pub async fn start(config: Config) -> Outcome<Running> {
     // Counters of this process alone are right only where it is alone.
     let ledger: Arc<dyn Ledger> =
         Arc::new(MemoryLedger::new(Arc::clone(&clock), Arc::clone(&recorder), redis.is_none()));
+    let calls = ClientSettings {
+        connect_timeout: upstream.connect_timeout,
+        extra_authorities_pem: upstream.extra_authorities.map(|bundle| bundle.pem),
+    };
     let gateway = Gateway::new(GatewayParts {
         publisher: Arc::clone(&publisher),
         master_key: master,
-        client: HttpClient::new(&ClientSettings {
-            connect_timeout: upstream.connect_timeout,
-            extra_authorities_pem: upstream.extra_authorities.map(|bundle| bundle.pem),
-        })?,
+        client: HttpClient::new(&calls)?,
+        remote: RemoteContent::new(&calls, places)?,
         clock: Arc::clone(&clock),
         dice: Arc::new(SystemEntropy::roll),
         spawn: Arc::new(tasks.clone()),

@@ -25,7 +25,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
-pub use build::{Running, start};
+pub use build::{Running, start, start_among};
 
 use crate::cli;
 use crate::config::logging::Logging;

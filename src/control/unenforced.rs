@@ -64,10 +64,6 @@ pub(super) fn settings(before: &RouterSettings, after: &RouterSettings, problems
             problems.add(field, format!("{REFUSED}; this version behaves as with {default}"));
         }
     }
-    let strategy = after.unsupported_parameter_strategy;
-    if strategy != default.unsupported_parameter_strategy && strategy != before.unsupported_parameter_strategy {
-        problems.add("unsupportedParameterStrategy", REFUSED);
-    }
     for (operation, policy) in &after.execution_policies {
         // Sent back as it was read: that changes nothing.
         if !OPERATIONS.contains(operation) && before.policy(*operation) != *policy {

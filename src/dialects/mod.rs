@@ -12,6 +12,7 @@ pub mod anthropic_messages;
 mod breakpoint;
 pub mod fidelity;
 mod fields;
+pub mod forward;
 pub mod gemini;
 pub mod native;
 pub mod node;
@@ -34,7 +35,7 @@ use bytes::{Bytes, BytesMut};
 pub use native::{NativeReply, NativeStream, ProviderError, ReplyError, Signal, StreamError};
 
 use crate::canonical::Wire;
-use crate::canonical::text::{Control, Delta, Reply, Request};
+use crate::canonical::text::{Control, Delta, Effort, Reply, Request};
 use crate::fault::{Fault, Kind, Outcome};
 
 /// A client's request, scanned in the contract it was sent in.
@@ -50,6 +51,16 @@ pub trait Asked: Send + Sync + fmt::Debug {
 
     /// The reasoning effort it states, as a hint for deadlines.
     fn effort(&self) -> Option<&str>;
+
+    /// The step of the reasoning ladder that it asks for, by word or by number.
+    fn step(&self) -> Option<Effort> {
+        self.effort().and_then(Effort::parse)
+    }
+
+    /// Whether it asks for reasoning in a word.
+    fn states_effort(&self) -> bool {
+        self.effort().is_some()
+    }
 
     /// The body as it came.
     fn bytes(&self) -> &Bytes;

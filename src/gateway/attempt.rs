@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::failure::{Detail, Failure, Repeat, sanitise};
 use super::lane::{Asking, wire_of};
+use super::prepare::Prepared;
 use super::{Bounds, Parts};
 use crate::canonical::Wire;
 use crate::dialects::native::{NativeReply, NativeStream, ProviderError, ReplyError, Signal, StreamError};
@@ -19,7 +20,7 @@ use crate::dialects::openai_chat::write;
 use crate::dialects::{self, Encode, Frame};
 use crate::providers::echo::{self, Options};
 use crate::providers::judge::{Evidence, judge};
-use crate::providers::{self, Endpoint, FailureClass, Provider};
+use crate::providers::{self, Endpoint, Provider};
 use crate::routing::{Candidate, Target};
 use crate::transport::framing::{SseFrame, SseFramer};
 use crate::transport::{ReadError, Reply, SendError};
@@ -30,8 +31,8 @@ pub(super) struct AttemptInput<'a> {
     pub candidate: &'a Candidate,
     pub asking: &'a Asking,
     pub forwarded: &'a HeaderMap,
-    /// Whether nothing may be left out of the request.
-    pub is_strict: bool,
+    /// What it is sent.
+    pub prepared: Prepared,
     pub deadlines: Deadlines,
 }
 
@@ -143,10 +144,6 @@ async fn open_http(
     until: Instant,
 ) -> Result<(Upstream, Dropped), Failure> {
     let target = &input.candidate.target;
-    let written = input.asking.write(input.candidate, provider, wire).map_err(|fault| request_failure(&fault))?;
-    if input.is_strict && !written.dropped.is_empty() {
-        return Err(refused_as_strict(&written.dropped));
-    }
     let nothing = HeaderMap::new();
     let forwarded = if input.asking.forwards_headers(wire) { input.forwarded } else { &nothing };
     let endpoint = Endpoint {
@@ -154,7 +151,7 @@ async fn open_http(
         model: &target.upstream_model,
         is_stream: input.asking.asked().is_stream(),
     };
-    let outgoing = providers::address(provider, &target.credentials, endpoint, forwarded, written.body)
+    let outgoing = providers::address(provider, &target.credentials, endpoint, forwarded, input.prepared.body.clone())
         .map_err(|error| Failure::configuration(error.to_string()))?;
     let within = until.saturating_duration_since(Instant::now());
     let mut reply = input.parts.client.send(outgoing, within).await.map_err(|error| send_failure(&error))?;
@@ -170,18 +167,7 @@ async fn open_http(
     if input.asking.asked().is_stream() && !is_events {
         return Err(not_a_stream(&mut reply, input, provider, wire).await);
     }
-    Ok((Upstream::Http(reply), written.dropped))
-}
-
-fn refused_as_strict(dropped: &[Cow<'static, str>]) -> Failure {
-    let sentence =
-        format!("With x-unified-strict nothing may be left out; this model cannot take: {}", dropped.join(", "));
-    let param = dropped.first().map(|name| name.clone().into_owned());
-    Failure {
-        class: FailureClass::Request,
-        detail: Some(Detail { message: sentence, param }),
-        ..Failure::transient(Repeat::Safe, "the request cannot be carried whole")
-    }
+    Ok((Upstream::Http(reply), input.prepared.dropped.clone()))
 }
 
 /// A stream was asked for and something else came: an error in JSON, usually.
@@ -380,15 +366,8 @@ fn stated(error: &ProviderError, status: Option<u16>, provider: &Provider, targe
         status: shown_status,
         retry_after: verdict.retry_after,
         detail: Some(Detail { message, param }),
+        refused_as: None,
         cause,
-    }
-}
-
-pub(super) fn request_failure(fault: &crate::fault::Fault) -> Failure {
-    Failure {
-        class: FailureClass::Request,
-        detail: Some(Detail { message: fault.message().to_owned(), param: fault.at().map(str::to_owned) }),
-        ..Failure::transient(Repeat::Safe, "the request cannot be prepared")
     }
 }
 
@@ -415,7 +394,7 @@ async fn open_echo(input: &AttemptInput<'_>, target: &Target) -> Result<Upstream
             ProviderError { message: format!("echo was told to fail with {status}"), ..ProviderError::default() };
         return Err(stated(&error, Some(status), &echo::PROVIDER, target));
     }
-    let request = input.asking.canonical().map_err(|fault| request_failure(&fault))?;
+    let request = input.asking.canonical().map_err(|fault| Failure::refused(&fault))?;
     let reply = echo::answer(request, &options, input.asking.answer_id());
     let frame = Frame {
         id: input.asking.answer_id().to_owned(),

@@ -7,7 +7,7 @@ use http::StatusCode;
 use tokio::time::Instant;
 
 use super::account::Account;
-use super::attempt::{Dropped, error_answer, read_failure, request_failure, send_failure};
+use super::attempt::{Dropped, error_answer, read_failure, send_failure};
 use super::failure::{Failure, Repeat};
 use super::lane::{Asking, transports};
 use super::settle::{Ending, Facts, Record};
@@ -99,8 +99,11 @@ impl Gateway {
         let target = &candidate.target;
         let provider = providers::find(&target.provider)
             .ok_or_else(|| Failure::configuration(format!("unknown provider `{}`", target.provider)))?;
-        let written = asking.write(candidate, provider, Wire::Messages).map_err(|fault| request_failure(&fault))?;
-        let body = if asking.is_native(Wire::Messages) { written.body } else { count::only_counted(&written.body) };
+        let written = asking.write(candidate, provider, Wire::Messages, &self.parts.remote).await;
+        let written = written.map_err(|fault| Failure::refused(&fault))?;
+        let is_as_sent =
+            asking.is_native(Wire::Messages) && !asking.rewrites_effort(candidate, provider, Wire::Messages);
+        let body = if is_as_sent { written.body } else { count::only_counted(&written.body) };
         let endpoint = Endpoint { transport: candidate.transport, model: &target.upstream_model, is_stream: false };
         let outgoing = providers::address(provider, &target.credentials, endpoint, forwarded, body)
             .and_then(|outgoing| providers::below(outgoing, PATH))

@@ -21,6 +21,7 @@ use super::account::{Account, Leave};
 use super::attempt::{AttemptInput, Deadlines, Dropped, Opened, attempt};
 use super::failure::{Failure, Repeat, worst};
 use super::lane::{Asking, transports};
+use super::prepare::{Manner, prepare};
 use super::settle::{Ending, Facts, Record};
 use super::states::{Keep, next_id};
 use super::stream::{self, Committed};
@@ -270,6 +271,10 @@ impl Run {
                 Ok(opened) => return Ok((candidate, opened)),
                 Err(failure) => failure,
             };
+            if failure.refused_as.is_some() {
+                tried.push(Tried { candidate, failure });
+                continue;
+            }
             self.record.attempt_failed(&failure);
             let is_terminal = failure.class == FailureClass::Request;
             let is_unsafe = failure.repeat == Repeat::Once;
@@ -337,14 +342,28 @@ impl Run {
     }
 
     async fn attempt(&mut self, candidate: &Candidate) -> Result<Opened, Failure> {
+        let strategy = self.snapshot.settings().unsupported_parameter_strategy;
+        let manner = Manner { is_strict: self.is_strict, strategy };
+        let preparing = prepare(&self.parts, &self.asking, candidate, manner, self.end).await;
+        let prepared = match preparing {
+            Ok(prepared) => prepared,
+            Err(failure) => {
+                match failure.refused_as {
+                    Some(_) => self.record.candidate_refused(&candidate.target, &failure),
+                    None => self.record.attempt_begins(&candidate.target),
+                }
+                return Err(failure);
+            }
+        };
         self.record.attempt_begins(&candidate.target);
+        self.record.thinks(prepared.steps);
         let first_output = self.first_output(candidate);
         attempt(&AttemptInput {
             parts: &self.parts,
             candidate,
             asking: &self.asking,
             forwarded: &self.forwarded,
-            is_strict: self.is_strict,
+            prepared,
             deadlines: Deadlines { first_output, idle: ms(self.policy.idle_ms), end: self.end },
         })
         .await
@@ -373,10 +392,15 @@ impl Run {
     }
 
     fn verdict(&self, tried: &[Tried]) -> Fault {
-        if let Some(terminal) = tried.iter().find(|tried| tried.failure.class == FailureClass::Request) {
-            return terminal.failure.to_fault(self.parts.error_detail);
-        }
         let failures: Vec<&Failure> = tried.iter().map(|tried| &tried.failure).collect();
+        // Candidates that could not be sent the request count only where there was no other.
+        let (refused, failures): (Vec<&Failure>, Vec<&Failure>) =
+            failures.into_iter().partition(|failure| failure.refused_as.is_some());
+        let terminal = failures.iter().find(|failure| failure.class == FailureClass::Request);
+        let only_refused = refused.first().filter(|_| failures.is_empty());
+        if let Some(decisive) = terminal.or(only_refused) {
+            return decisive.to_fault(self.parts.error_detail);
+        }
         worst(&failures).map_or_else(|| Kind::NoDeployments.into(), |failure| failure.to_fault(self.parts.error_detail))
     }
 }

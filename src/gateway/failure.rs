@@ -35,6 +35,8 @@ pub struct Failure {
     pub retry_after: Option<Duration>,
     /// The provider's words and the field they name, for a caller who can mend the request. Sanitised.
     pub detail: Option<Detail>,
+    /// Our own refusal to send it to this candidate: another may still take it.
+    pub refused_as: Option<Kind>,
     /// For the log: what happened, without secrets.
     pub cause: String,
 }
@@ -58,6 +60,7 @@ impl Failure {
             status: None,
             retry_after: None,
             detail: None,
+            refused_as: None,
             cause: cause.into(),
         }
     }
@@ -72,8 +75,25 @@ impl Failure {
         Self { timed_out: true, ..Self::transient(Repeat::Once, cause) }
     }
 
+    /// Our own refusal: this candidate cannot be sent the request.
+    pub fn refused(fault: &Fault) -> Self {
+        Self {
+            class: FailureClass::Request,
+            detail: Some(Detail { message: fault.message().to_owned(), param: fault.at().map(str::to_owned) }),
+            refused_as: Some(fault.kind()),
+            ..Self::transient(Repeat::Safe, "the request cannot be prepared for this deployment")
+        }
+    }
+
     /// What the caller is told when this is what ends the request.
     pub fn to_fault(&self, detail: ErrorDetail) -> Fault {
+        if let (Some(kind), Some(words)) = (self.refused_as, &self.detail) {
+            let fault = Fault::new(kind).say(words.message.clone()).because(self.cause.clone());
+            return match &words.param {
+                Some(param) => fault.param(param.clone()),
+                None => fault,
+            };
+        }
         let kind = match self.class {
             FailureClass::Request if self.status == Some(413) => Kind::TooLarge,
             FailureClass::Request => Kind::BadRequest,

@@ -1,17 +1,20 @@
 //! A client's request on its way to candidates of any wire: native where the wire is its own, translated where not.
 
+use std::borrow::Cow;
 use std::sync::OnceLock;
 
 use bytes::Bytes;
 
+use super::materialise::{Gathered, Unusable};
 use crate::canonical::Wire;
-use crate::canonical::text::{Control, Request, Tool};
+use crate::canonical::text::{Control, ReasoningKind, Request, Steps, Tool};
 use crate::dialects::translate::{FreeText, Translation, restore_free_text};
 use crate::dialects::{self, Addressee, Asked, Frame, NativeReply, NativeStream, ReplyError, Written, state};
 use crate::domain::operation::{Operation, Transport};
-use crate::fault::Outcome;
-use crate::providers::{self, Provider};
+use crate::fault::{Fault, Outcome};
+use crate::providers::{self, Named, Provider};
 use crate::routing::{Candidate, Target};
+use crate::transport::RemoteContent;
 
 /// A request and what is known of it.
 #[derive(Debug)]
@@ -21,6 +24,8 @@ pub(super) struct Asking {
     canonical: OnceLock<Request>,
     /// Whether it brings state that we tagged, which only its maker may get.
     has_tags: bool,
+    /// Content that it names by URL, as far as a candidate needed it.
+    gathered: Gathered,
     answer_id: String,
     created: i64,
 }
@@ -29,7 +34,7 @@ impl Asking {
     /// `answer_id` names the answer where its provider does not; `created` is in seconds since the Unix epoch.
     pub(super) fn new(asked: Box<dyn Asked>, answer_id: String, created: i64) -> Self {
         let has_tags = state::is_in(asked.bytes());
-        Self { asked, canonical: OnceLock::new(), has_tags, answer_id, created }
+        Self { asked, canonical: OnceLock::new(), has_tags, gathered: Gathered::default(), answer_id, created }
     }
 
     pub(super) fn asked(&self) -> &dyn Asked {
@@ -54,13 +59,58 @@ impl Asking {
         self.asked.wire() == wire && (!self.has_tags || self.asked.untags())
     }
 
-    /// The body for a candidate.
-    pub(super) fn write(&self, candidate: &Candidate, provider: &Provider, wire: Wire) -> Outcome<Written> {
+    /// The body for a candidate, with the content of URLs that it does not read by itself.
+    pub(super) async fn write(
+        &self,
+        candidate: &Candidate,
+        provider: &Provider,
+        wire: Wire,
+        remote: &RemoteContent,
+    ) -> Outcome<Written> {
         let to = addressee(&candidate.target, provider);
-        if self.is_native(wire) {
-            return self.asked.for_upstream(&to);
+        let reads = |named, url: &str| providers::reads_url(provider, candidate.transport, named, url);
+        // What cannot be read passes natively all the same: the provider judges it.
+        let read = self.may_name(wire, reads(Named::Image, ""), reads(Named::File, "")).then(|| self.canonical().ok());
+        let inlined = match read.flatten() {
+            Some(request) => {
+                self.gathered.inline(request, remote, reads).await.map_err(|unusable| self.place(&unusable))?
+            }
+            None => None,
+        };
+        match inlined {
+            Some(request) => dialects::transport(wire).write_request(&request, &to),
+            None if self.is_native(wire) && !self.rewrites_effort(candidate, provider, wire) => {
+                self.asked.for_upstream(&to)
+            }
+            None => dialects::transport(wire).write_request(self.canonical()?, &to),
         }
-        dialects::transport(wire).write_request(self.canonical()?, &to)
+    }
+
+    /// Whether its word for effort becomes a number, which a translation sees to, also between equal wires.
+    pub(super) fn rewrites_effort(&self, candidate: &Candidate, provider: &Provider, wire: Wire) -> bool {
+        let takes_numbers =
+            || addressee(&candidate.target, provider).control.kind == Some(ReasoningKind::AnthropicBudget);
+        wire == Wire::Messages && self.asked.states_effort() && takes_numbers()
+    }
+
+    /// Whether it may name content that a candidate does not read. Requests of the candidate's own wire are not read in
+    /// vain.
+    fn may_name(&self, wire: Wire, reads_images: bool, reads_files: bool) -> bool {
+        let has = |word: &[u8]| memchr::memmem::find(self.asked.bytes(), word).is_some();
+        let names_files = || self.asked.wire() != wire || has(b"\"file_data\"") || has(b"\"file_url\"");
+        has(b"ttps:") && (!reads_images || (!reads_files && names_files()))
+    }
+
+    fn place(&self, unusable: &Unusable) -> Fault {
+        unusable.to_fault(self.asked.bytes())
+    }
+
+    /// The step of the ladder that is asked for, and the one that the candidate is asked for in its place.
+    pub(super) fn steps(&self, candidate: &Candidate, provider: &Provider, dropped: &[Cow<'static, str>]) -> Steps {
+        let Some(requested) = self.asked.step() else { return Steps::default() };
+        let control = addressee(&candidate.target, provider).control;
+        let is_lost = dropped.iter().any(|name| matches!(name.as_ref(), "reasoning_effort" | "thinking"));
+        Steps { requested: Some(requested), effective: (!is_lost).then(|| control.settle(requested)) }
     }
 
     /// Whether the client's own headers mean something to a candidate.

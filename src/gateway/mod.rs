@@ -3,6 +3,7 @@
 //! - [`admission`]: who calls, and what they may; `account`: what a request may use, held before its first attempt.
 //! - [`dispatch`]: candidates, retries and fallbacks until one answer commits.
 //! - [`attempt`]: one call of one deployment.
+//! - `prepare`: the request as a candidate gets it; `materialise`: content by URL, fetched for those that read no URLs.
 //! - `lane`: the request and its answer in the wire of a candidate.
 //! - [`stream`]: a committed stream, pumped to the client with back-pressure and deadlines.
 //! - [`settle`]: what is recorded of it, always, even on a hang-up.
@@ -20,9 +21,12 @@ pub mod count;
 pub mod dispatch;
 pub mod failure;
 mod lane;
+mod materialise;
 pub mod models;
+mod prepare;
 mod probe;
 pub mod settle;
+mod sniff;
 pub mod states;
 pub mod stream;
 
@@ -49,7 +53,7 @@ use crate::ledger::Ledger;
 use crate::ledger::estimate::Learned;
 use crate::routing::Publisher;
 use crate::time::Clock;
-use crate::transport::HttpClient;
+use crate::transport::{HttpClient, RemoteContent};
 use crate::vault::MasterKey;
 
 /// Starts background work that shutdown waits for.
@@ -106,6 +110,8 @@ pub struct Parts {
     pub master_key: MasterKey,
     /// Calls providers.
     pub client: HttpClient,
+    /// Fetches content that clients name by URL.
+    pub remote: RemoteContent,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Answers a number below its argument.

@@ -12,9 +12,11 @@ use super::Gateway;
 use super::attempt::{AttemptInput, Deadlines, Opened, attempt};
 use super::failure::Failure;
 use super::lane::{Asking, transports};
+use super::prepare::{Manner, prepare};
 use crate::canonical::Wire;
 use crate::dialects;
 use crate::domain::operation::Operation;
+use crate::domain::settings::ParameterStrategy;
 use crate::domain::usage::TokenUsage;
 use crate::fault::{Kind, Outcome};
 use crate::routing::{ProbeDeployment, ProbeFailure, Probed, Target, Wants, candidate};
@@ -45,17 +47,24 @@ impl ProbeDeployment for Gateway {
                 usage: None,
             };
         };
+        let nothing = HeaderMap::new();
         let outcome = match ping(&target) {
             Ok(request) => {
-                let input = AttemptInput {
+                let end = begun + PATIENCE;
+                let manner = Manner { is_strict: false, strategy: ParameterStrategy::Drop };
+                let prepared = prepare(&self.parts, &request, &candidate, manner, end).await;
+                let input = |prepared| AttemptInput {
                     parts: &self.parts,
                     candidate: &candidate,
                     asking: &request,
-                    forwarded: &HeaderMap::new(),
-                    is_strict: false,
-                    deadlines: Deadlines { first_output: PATIENCE, idle: PATIENCE, end: begun + PATIENCE },
+                    forwarded: &nothing,
+                    prepared,
+                    deadlines: Deadlines { first_output: PATIENCE, idle: PATIENCE, end },
                 };
-                attempt(&input).await
+                match prepared {
+                    Ok(prepared) => attempt(&input(prepared)).await,
+                    Err(failure) => Err(failure),
+                }
             }
             Err(fault) => Err(Failure::configuration(fault.message().to_owned())),
         };

@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 
 use super::account::Account;
 use super::failure::{Failure, Repeat};
+use crate::canonical::text::{Effort, Steps};
 use crate::domain::money::NanoCents;
 use crate::domain::operation::Operation;
 use crate::domain::record::{AttemptRecord, Charge, OperationRecord, RECORD_VERSION};
@@ -65,6 +66,7 @@ pub(super) struct Record {
     attempt_began: Option<Instant>,
     /// What failed attempts are thought to have cost.
     lost: i128,
+    steps: Steps,
     first_output_ms: Option<u64>,
     usage: Option<TokenUsage>,
     output_bytes: u64,
@@ -86,6 +88,7 @@ impl Record {
             attempts: Vec::new(),
             attempt_began: None,
             lost: 0,
+            steps: Steps::default(),
             first_output_ms: None,
             usage: None,
             output_bytes: 0,
@@ -121,6 +124,22 @@ impl Record {
             ..AttemptRecord::default()
         });
         self.served_by = Some(Arc::clone(target));
+    }
+
+    /// Notes how much the model of this attempt is to think.
+    pub(super) fn thinks(&mut self, steps: Steps) {
+        self.steps = steps;
+    }
+
+    /// Logs that a deployment could not be sent the request.
+    pub(super) fn candidate_refused(&self, target: &Target, failure: &Failure) {
+        tracing::info!(
+            request_id = self.facts.request_id,
+            deployment_id = %target.id,
+            provider = target.provider,
+            reason = failure.detail.as_ref().map_or(failure.cause.as_str(), |detail| detail.message.as_str()),
+            "a deployment cannot take the request"
+        );
     }
 
     /// Notes and logs that an attempt failed.
@@ -348,6 +367,9 @@ impl Record {
             cached_tokens = usage.cache_read,
             output_tokens = usage.output,
             reasoning_tokens = usage.reasoning,
+            reasoning_requested = self.steps.requested.map(Effort::as_str),
+            reasoning_effective = self.steps.effective.map(Effort::as_str),
+            reasoning_clamped = self.steps.is_clamped(),
             usage_known = self.usage.is_some(),
             cost_cents = cost.map(tracing::field::display),
             first_output_ms = self.first_output_ms,

@@ -4,6 +4,7 @@
 
 mod base;
 mod compatible;
+mod content;
 pub mod echo;
 mod endpoint;
 pub mod judge;
@@ -15,6 +16,7 @@ use bytes::Bytes;
 use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 
+pub use content::{Named, reads_url};
 pub use endpoint::Endpoint;
 pub use judge::{FailureClass, Verdict};
 

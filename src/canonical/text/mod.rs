@@ -13,7 +13,7 @@ pub use collect::Collector;
 pub use content::{Media, Part, Reasoning, Source, State, ToolCall, ToolResult};
 pub use delta::{Delta, PartKind};
 pub use parameter::Parameter;
-pub use reasoning::{Control, Effort, ReasoningKind, Thinking};
+pub use reasoning::{Control, Effort, ReasoningKind, Steps, Thinking};
 pub use reply::{Finish, Reply};
 pub use request::{Format, Request, Role, Turn};
 pub use tool::{Tool, ToolChoice};

@@ -35,3 +35,57 @@ pub struct Control {
     /// Steps it declares.
     pub levels: Vec<Effort>,
 }
+
+impl Control {
+    /// The step that a model is asked for when a client asks for `step`: never refused, only moved to one it has. Of a
+    /// model that cannot be steered, or of which nothing is known, the step itself.
+    #[must_use]
+    pub fn settle(&self, step: Effort) -> Effort {
+        match self.kind {
+            None | Some(ReasoningKind::Fixed) => step,
+            Some(_) => step.clamp(&self.levels),
+        }
+    }
+}
+
+/// What is recorded of how much a model was to think.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Steps {
+    /// What the client asked for.
+    pub requested: Option<Effort>,
+    /// What the provider was asked for; `None` where it was asked for nothing.
+    pub effective: Option<Effort>,
+}
+
+impl Steps {
+    /// Whether another step was asked for than the client's.
+    #[must_use]
+    pub fn is_clamped(&self) -> bool {
+        self.requested != self.effective
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_record_tells_what_was_asked_for_and_what_it_became() {
+        let control = |kind, levels: &[Effort]| Control { kind, levels: levels.to_vec() };
+        let effort = Some(ReasoningKind::OpenaiEffort);
+        for (control, requested, effective) in [
+            (control(effort, &[Effort::Low, Effort::High]), Effort::Max, Effort::High),
+            (control(effort, &[Effort::Low, Effort::High]), Effort::None, Effort::Low),
+            (control(effort, &[Effort::None, Effort::High]), Effort::Low, Effort::High),
+            (control(None, &[]), Effort::Xhigh, Effort::Xhigh),
+            (control(Some(ReasoningKind::Fixed), &[Effort::High]), Effort::Low, Effort::Low),
+        ] {
+            let settled = control.settle(requested);
+            assert_eq!(settled, effective, "{control:?}");
+            let steps = Steps { requested: Some(requested), effective: Some(settled) };
+            assert_eq!(steps.is_clamped(), requested != effective);
+        }
+        assert!(!Steps::default().is_clamped());
+        assert!(Steps { requested: Some(Effort::Low), effective: None }.is_clamped());
+    }
+}

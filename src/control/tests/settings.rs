@@ -61,8 +61,8 @@ async fn settings_that_nothing_follows_are_refused_unless_they_say_what_happens_
         configuration_cooldown_seconds: Patch::Set(301),
         throttle_cooldown_seconds: Patch::Set(61),
         retry_after_seconds: Patch::Set(2),
-        unsupported_parameter_strategy: Patch::Set(ParameterStrategy::Error),
         execution_policies: Patch::Set(BTreeMap::from([(Operation::EmbeddingCreate, policy(|_| {}))])),
+        ..SettingsPatch::default()
     };
     let fault = update(ahead).await.unwrap_err();
     assert_eq!(
@@ -79,14 +79,13 @@ async fn settings_that_nothing_follows_are_refused_unless_they_say_what_happens_
             "retryAfterSeconds",
             "routingStrategy",
             "throttleCooldownSeconds",
-            "unsupportedParameterStrategy",
         ]
     );
     let same = SettingsPatch {
         routing_strategy: Patch::Set(RoutingStrategy::SimpleShuffle),
         allowed_fails: Patch::Set(3),
         retry_after_seconds: Patch::Set(1),
-        unsupported_parameter_strategy: Patch::Set(ParameterStrategy::Drop),
+        unsupported_parameter_strategy: Patch::Set(ParameterStrategy::Error),
         ..SettingsPatch::default()
     };
     assert!(update(same).await.is_ok());

@@ -1,5 +1,7 @@
 //! The native lane of Messages: what is read of the raw bytes, and what is spliced into them: `model`, both ways.
 
+use std::borrow::Cow;
+
 use bytes::{Bytes, BytesMut};
 use serde::Deserialize;
 
@@ -7,13 +9,13 @@ use super::fault::write_fault_event;
 use super::stream::EventWriter;
 use super::wire::{self, REQUEST_FIELDS};
 use super::{read, write};
-use crate::canonical::text::{Reply, Request};
+use crate::canonical::text::{Effort, ReasoningKind, Reply, Request};
 use crate::canonical::{TokenUsage, Wire};
 use crate::dialects::native::{NativeReply, NativeStream, ReplyError, Signal, StreamError};
 use crate::dialects::node::{Members, Node};
 use crate::dialects::openai_chat::fault::read_error_value;
-use crate::dialects::raw::{RawObject, json_string, malformed};
-use crate::dialects::{Addressee, Asked, Encode, Frame, Written};
+use crate::dialects::raw::{RawObject, Splice, json_string, malformed};
+use crate::dialects::{Addressee, Asked, Encode, Frame, Written, dropped};
 use crate::fault::{Fault, Outcome};
 
 /// A client's request, scanned.
@@ -25,6 +27,10 @@ pub struct NativeRequest {
     effort: Option<String>,
     /// Whether a turn is the developer's, which is a role that providers of this wire do not know.
     has_developer: bool,
+    /// The word of `output_config`.
+    word: Option<String>,
+    step: Option<Effort>,
+    is_off: bool,
 }
 
 /// Scans a client's request.
@@ -50,12 +56,57 @@ pub fn read_request(body: Bytes) -> Outcome<NativeRequest> {
     }
     let is_stream = field("stream").map(|stream| stream.boolean()).transpose()?.unwrap_or_default();
     let config = field("output_config").and_then(|config| config.object().ok());
-    let effort = config.and_then(|config| config.any_text("effort"));
+    let word = config.and_then(|config| config.any_text("effort"));
     // Thinking that was asked for by number takes as long as that of high effort.
-    let thinks = field("thinking").and_then(|thinking| thinking.object().ok()?.any_text("type"));
-    let effort = effort.or_else(|| thinks.filter(|kind| kind != "disabled").map(|_| "high".to_owned()));
+    let thinking = field("thinking").and_then(|thinking| thinking.object().ok());
+    let thinks = thinking.as_ref().and_then(|thinking| thinking.any_text("type"));
+    let is_off = thinks.as_deref() == Some("disabled");
+    let tokens = thinking.and_then(|thinking| thinking.any_count("budget_tokens"));
+    let step = if is_off && word.is_none() { Some(Effort::None) } else { tokens.map(Effort::of_budget) };
+    let step = word.as_deref().and_then(Effort::parse).or(step);
+    let effort = word.clone().or_else(|| thinks.filter(|_| !is_off).map(|_| "high".to_owned()));
     let has_developer = has_developer(&messages, raw.bytes())?;
-    Ok(NativeRequest { model, is_stream, effort, has_developer, raw })
+    Ok(NativeRequest { model, is_stream, effort, word, step, is_off, has_developer, raw })
+}
+
+impl NativeRequest {
+    /// A step that the model does not have becomes one that it has; of a model that cannot be steered it is left out.
+    fn fit_thinking(
+        &self,
+        splice: &mut Splice<'_>,
+        to: &Addressee<'_>,
+        lost: &mut Vec<Cow<'static, str>>,
+    ) -> Outcome<()> {
+        let is_known = to.max_output_tokens.is_some();
+        let cannot_be_steered =
+            to.control.kind == Some(ReasoningKind::Fixed) || (to.control.kind.is_none() && is_known);
+        // Thinking cannot be switched off: as little of it as there is.
+        let has_no_switch = self.is_off && self.word.is_none() && to.control.settle(Effort::None) != Effort::None;
+        let asked = self.word.as_deref().and_then(Effort::parse).or(has_no_switch.then_some(Effort::None));
+        let Some(asked) = asked else { return Ok(()) };
+        let settled = to.control.settle(asked);
+        if settled == asked && !cannot_be_steered {
+            return Ok(());
+        }
+        let stated = self.raw.get("output_config").filter(|config| *config != b"null").unwrap_or(b"{}");
+        let config = RawObject::scan(Bytes::copy_from_slice(stated))
+            .map_err(|_| Fault::invalid("output_config", "must be an object without repeated keys"))?;
+        let mut inner = config.splice();
+        if cannot_be_steered {
+            inner.remove("effort");
+            lost.push(dropped("reasoning_effort"));
+        } else {
+            inner.set("effort", json_string(settled.as_str()));
+        }
+        if has_no_switch {
+            splice.remove("thinking");
+        }
+        match inner.finish().concat() {
+            empty if empty == b"{}" => splice.remove("output_config"),
+            config => splice.set("output_config", Bytes::from(config)),
+        }
+        Ok(())
+    }
 }
 
 fn has_developer(messages: &Node<'_>, body: &[u8]) -> Outcome<bool> {
@@ -84,6 +135,14 @@ impl Asked for NativeRequest {
         self.effort.as_deref()
     }
 
+    fn step(&self) -> Option<Effort> {
+        self.step
+    }
+
+    fn states_effort(&self) -> bool {
+        self.word.is_some()
+    }
+
     fn bytes(&self) -> &Bytes {
         self.raw.bytes()
     }
@@ -94,7 +153,9 @@ impl Asked for NativeRequest {
         }
         let mut splice = self.raw.splice();
         splice.set("model", json_string(to.model));
-        Ok(Written { body: splice.finish(), dropped: Vec::new() })
+        let mut lost = Vec::new();
+        self.fit_thinking(&mut splice, to, &mut lost)?;
+        Ok(Written { body: splice.finish(), dropped: lost })
     }
 
     fn native_reply(&self, body: Bytes) -> Result<NativeReply, ReplyError> {

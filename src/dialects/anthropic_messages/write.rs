@@ -107,6 +107,7 @@ fn plan_thinking(request: &Request, to: &Addressee<'_>, most: u64, lost: &mut Lo
     }
     let is_forced = matches!(request.tool_choice, Some(ToolChoice::Required | ToolChoice::Named(_)));
     let step = asked.step();
+    let settled = step.map(|step| to.control.settle(step));
     match to.control.kind {
         Some(ReasoningKind::AnthropicAdaptive) => {
             let step = step.map(|step| step.clamp(&to.control.levels));
@@ -124,7 +125,8 @@ fn plan_thinking(request: &Request, to: &Addressee<'_>, most: u64, lost: &mut Lo
             Plan { mode: Some(Mode::Off), effort: None }
         }
         Some(ReasoningKind::AnthropicBudget) => {
-            let tokens = asked.budget.or_else(|| step.map(Effort::budget)).unwrap_or_else(|| Effort::Medium.budget());
+            let tokens =
+                asked.budget.or_else(|| settled.map(Effort::budget)).unwrap_or_else(|| Effort::Medium.budget());
             plan_budget(request, tokens, most, is_forced, lost)
         }
         // Nothing is known of the model: what the client said is all there is.

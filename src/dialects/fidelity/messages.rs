@@ -262,6 +262,7 @@ pub(super) const ROWS: &[Row] = &[
     ("thinking[adaptive]", [N, M, K, M]),
     ("thinking[adaptive].display", [N, N, K, N]),
     ("thinking[between_tools]", [D, D, K, D]),
+    ("thinking[disabled]", [M, M, M, M]),
     ("thinking[enabled].budget_tokens", [N, N, K, N]),
     ("thinking[enabled].display", [N, N, K, N]),
     ("tool_choice", [E, E, K, E]),

@@ -314,7 +314,7 @@ pub(super) const ROWS: &[Row] = &[
     ("prompt_cache_options", [K, K, D, D]),
     ("prompt_cache_retention", [K, K, D, D]),
     ("reasoning", [D, K, D, D]),
-    ("reasoning.effort", [M, K, M, M]),
+    ("reasoning.effort", [M, M, M, M]),
     ("reasoning.generate_summary", [N, K, M, M]),
     ("reasoning.summary", [N, K, M, M]),
     ("safety_identifier", [K, K, M, D]),

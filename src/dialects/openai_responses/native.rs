@@ -1,8 +1,10 @@
 //! The native lane of Responses: what is read of the raw bytes, and what is spliced into them.
 //!
-//! Up: `model`, `store` (nothing is kept at the provider), `include` (so that reasoning can go on without being kept), and
-//! `input` where it was completed here or brings tagged state. Down: `model` and `store` of the response, and `id` and
+//! Up: `model`, `store` (nothing is kept at the provider), `include` (so that reasoning can go on without being kept), a
+//! step of reasoning that the model does not have, and `input` where it was completed here or brings tagged state. Down: `model` and `store` of the response, and `id` and
 //! `previous_response_id` where responses are kept here. All else passes byte for byte.
+
+use std::borrow::Cow;
 
 use bytes::{Bytes, BytesMut};
 
@@ -12,7 +14,7 @@ use super::stored::{self, Stored};
 use super::stream::{EventWriter, read_failure};
 use super::wire::{self, ENCRYPTED_REASONING, REQUEST_FIELDS};
 use super::write::{self, Echo};
-use crate::canonical::text::{Finish, Reply, Request};
+use crate::canonical::text::{Effort, Finish, ReasoningKind, Reply, Request};
 use crate::canonical::{Json, TokenUsage, Wire};
 use crate::dialects::native::{NativeReply, NativeStream, ProviderError, ReplyError, Signal, StreamError};
 use crate::dialects::node::{Members, Node};
@@ -202,6 +204,7 @@ impl Asked for NativeRequest {
             let all: Vec<&str> = self.include.iter().map(String::as_str).chain([ENCRYPTED_REASONING]).collect();
             splice.set("include", Bytes::from(serde_json::Value::from(all).to_string()));
         }
+        self.fit_reasoning(&mut splice, to, &mut lost)?;
         Ok(Written { body: splice.finish(), dropped: lost })
     }
 
@@ -258,6 +261,41 @@ pub fn not_kept(response: Bytes) -> Vec<Bytes> {
     let mut splice = raw.splice();
     splice.set("store", Bytes::from_static(b"false"));
     splice.finish()
+}
+
+impl NativeRequest {
+    /// A step that the model does not have becomes one that it has; of a model that cannot be steered it is left out.
+    fn fit_reasoning(
+        &self,
+        splice: &mut Splice<'_>,
+        to: &Addressee<'_>,
+        lost: &mut Vec<Cow<'static, str>>,
+    ) -> Outcome<()> {
+        let Some(asked) = self.effort.as_deref().and_then(Effort::parse) else { return Ok(()) };
+        let stated = self.raw.get("reasoning").unwrap_or_default();
+        let reasoning = RawObject::scan(Bytes::copy_from_slice(stated))
+            .map_err(|_| Fault::invalid("reasoning", "must be an object without repeated keys"))?;
+        let mut inner = reasoning.splice();
+        let is_known = to.max_output_tokens.is_some();
+        match to.control.kind {
+            // A model that does not reason refuses all of it.
+            None if is_known => {
+                splice.remove("reasoning");
+                if asked != Effort::None {
+                    lost.push(dropped("reasoning_effort"));
+                }
+                return Ok(());
+            }
+            Some(ReasoningKind::Fixed) => {
+                inner.remove("effort");
+                lost.push(dropped("reasoning_effort"));
+            }
+            _ if to.control.settle(asked) == asked => return Ok(()),
+            _ => inner.set("effort", json_string(to.control.settle(asked).as_str())),
+        }
+        splice.set("reasoning", Bytes::from(inner.finish().concat()));
+        Ok(())
+    }
 }
 
 /// Why an answer ended, as a word for the record.

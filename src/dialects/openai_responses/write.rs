@@ -7,8 +7,8 @@ use bytes::Bytes;
 use super::native::Shown;
 use super::wire::{self, ENCRYPTED_REASONING, LOGPROBS, PARAMETERS};
 use crate::canonical::text::{
-    Finish, Format, Media, Parameter, Part, Reasoning, Reply, Request, Role, Source, Tool, ToolCall, ToolChoice,
-    ToolResult, Turn,
+    Finish, Format, Media, Parameter, Part, Reasoning, ReasoningKind, Reply, Request, Role, Source, Tool, ToolCall,
+    ToolChoice, ToolResult, Turn,
 };
 use crate::canonical::{Json, TokenUsage, Wire};
 use crate::dialects::node::{Members, Node};
@@ -372,6 +372,11 @@ fn write_reasoning(out: &mut Out<'_>, request: &Request, to: &Addressee<'_>, los
     let thinking = &request.thinking;
     let step = thinking.step().map(|step| step.clamp(&to.control.levels));
     // Whoever turned thinking on in the Messages contract wants to see it.
+    let is_fixed = to.control.kind == Some(ReasoningKind::Fixed);
+    let step = if is_fixed { None } else { step };
+    if is_fixed && thinking.step().is_some() {
+        lost.push(dropped("reasoning_effort"));
+    }
     let wants_words = thinking.is_adaptive || thinking.budget.is_some();
     let wants_words = wants_words && thinking.display.as_deref() != Some("omitted");
     let summary = thinking.summary.as_deref().or(wants_words.then_some("auto"));

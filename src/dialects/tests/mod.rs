@@ -2,5 +2,6 @@
 
 mod fidelity;
 mod matrix;
+mod reasoning;
 mod requests;
 mod resource;

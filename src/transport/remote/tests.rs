@@ -55,8 +55,7 @@ async fn world() -> RemoteContent {
         allowed: BTreeSet::from([HERE]),
         within: Some(Duration::from_secs(1)),
     };
-    let settings =
-        ClientSettings { connect_timeout: Duration::from_secs(1), extra_authorities_pem: Some(cert.pem()) };
+    let settings = ClientSettings { connect_timeout: Duration::from_secs(1), extra_authorities_pem: Some(cert.pem()) };
     RemoteContent::new(&settings, places).unwrap()
 }
 
