@@ -40,7 +40,7 @@ async fn what_a_deployment_does_not_take_is_left_out_and_named_by_default() {
     let answer = post(&world, "/v1/chat/completions", &ask("g"), "false").await;
     assert_eq!((answer.status, answer.header("x-unified-dropped")), (200, Some("logit_bias")));
     let answer = post(&world, "/v1/chat/completions", &ask("g"), "true").await;
-    answer.assert_error(400, "invalid_request_error", Some("bad_request"), Some("logit_bias"));
+    answer.assert_error(400, "invalid_request_error", None, Some("logit_bias"));
     // A deployment that takes all of it serves a strict request.
     deploy_gemini(&world, "my/text", 5).await;
     let answer = post(&world, "/v1/chat/completions", &ask("my/text"), "true").await;

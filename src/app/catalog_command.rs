@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::{fail, print};
 use crate::catalog::{Catalog, ListedModel, ModelFilter};
 use crate::domain::money::NanoCents;
+use crate::domain::operation::Operation;
 use crate::domain::page::PageRequest;
 use crate::providers;
 
@@ -35,6 +36,34 @@ pub(super) fn list(provider: Option<String>, as_json: bool) -> ExitCode {
     }
     let lines = read_all(&catalog, provider);
     print(&if as_json { render_json(&lines) } else { render_table(&lines) })
+}
+
+/// Prints how many models each adapter has, per operation; adapters that no preset uses are marked.
+pub(super) fn counts() -> ExitCode {
+    match Catalog::load(providers::presets()) {
+        Ok(catalog) => print(&render_counts(&catalog)),
+        Err(fault) => fail(&super::describe(&fault)),
+    }
+}
+
+fn render_counts(catalog: &Catalog) -> String {
+    let counts = catalog.counts();
+    let used = |key: &str| catalog.presets().iter().any(|preset| preset.name == key || preset.adapter == key);
+    let rows = counts.iter().map(|(key, count)| {
+        let cells = Operation::ALL.iter().map(|operation| count.operations.get(operation).copied().unwrap_or_default());
+        let name = if used(key) { (*key).to_owned() } else { format!("{key} (no preset yet)") };
+        let numbers = std::iter::once(count.models).chain(cells).map(|number| number.to_string());
+        std::iter::once(name).chain(numbers).collect::<Vec<_>>()
+    });
+    let titles = ["ADAPTER", "MODELS"].into_iter().chain(Operation::ALL.iter().map(|operation| operation.as_str()));
+    let mut rows: Vec<Vec<String>> = std::iter::once(titles.map(str::to_owned).collect()).chain(rows).collect();
+    let sums = (1..=Operation::ALL.len() + 1).map(|column| {
+        let numbers = rows.iter().skip(1).filter_map(|row| row.get(column)?.parse::<usize>().ok());
+        numbers.sum::<usize>().to_string()
+    });
+    let last = std::iter::once("total".to_owned()).chain(sums).collect();
+    rows.push(last);
+    align(&rows)
 }
 
 /// Checks the data files and prints every problem.
@@ -102,14 +131,21 @@ fn render_table(lines: &[Line]) -> String {
             line.operations.join(","),
         ]
     }));
-    let mut widths = [0; 7];
-    for row in &rows {
+    align(&rows)
+}
+
+/// Rows with their columns below each other.
+fn align<R: AsRef<[String]>>(rows: &[R]) -> String {
+    let mut widths: Vec<usize> = Vec::new();
+    for row in rows {
+        let row = row.as_ref();
+        widths.resize(widths.len().max(row.len()), 0);
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
         }
     }
-    let render = |row: &[String; 7]| {
-        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
+    let render = |row: &R| {
+        let cells = row.as_ref().iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
         cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
     };
     rows.iter().map(render).collect()

@@ -45,6 +45,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(Command::Config(connection, verb)) => cli::configure(*connection, verb),
         Ok(Command::Completion(script)) => print(&String::from_utf8_lossy(&script)),
         Ok(Command::CatalogList { provider, json }) => catalog_command::list(provider, json),
+        Ok(Command::CatalogCounts) => catalog_command::counts(),
         Ok(Command::CatalogValidate) => catalog_command::validate(),
         Ok(Command::Version) => print(concat!("unified-gateway ", env!("CARGO_PKG_VERSION"), "\n")),
         Err(stop) => stop.print(),

@@ -40,6 +40,15 @@ pub struct ModelFilter {
     pub text: Option<String>,
 }
 
+/// How many models a data file has.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ModelCount {
+    /// All of them.
+    pub models: usize,
+    /// Those that have an operation; one model may have several.
+    pub operations: BTreeMap<Operation, usize>,
+}
+
 /// A known model as one preset offers it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedModel<'a> {
@@ -71,6 +80,19 @@ impl Catalog {
             return Err(Fault::new(Kind::Internal).because(problems.join("\n")));
         }
         Ok(Self { presets, shelves })
+    }
+
+    /// How many models are known, by the key of their data file.
+    #[must_use]
+    pub fn counts(&self) -> BTreeMap<&'static str, ModelCount> {
+        let count = |models: &Vec<KnownModel>| {
+            let mut count = ModelCount { models: models.len(), ..ModelCount::default() };
+            for operation in models.iter().flat_map(|model| model.profile.operations.keys()) {
+                *count.operations.entry(*operation).or_default() += 1;
+            }
+            count
+        };
+        self.shelves.iter().map(|(key, models)| (*key, count(models))).collect()
     }
 
     /// Every problem that [`load`](Self::load) lets pass: limits, levels, tiers, units, dimensions and presets that make

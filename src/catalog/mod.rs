@@ -17,5 +17,5 @@ mod validate;
 #[cfg(test)]
 mod tests;
 
-pub use index::{Catalog, KnownModel, ListedModel, ModelFilter};
+pub use index::{Catalog, KnownModel, ListedModel, ModelCount, ModelFilter};
 pub use resolve::{ProfileSource, Resolved, ResolvedOperation};

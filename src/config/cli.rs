@@ -79,6 +79,9 @@ enum CatalogVerb {
         /// As JSON
         #[arg(long)]
         json: bool,
+        /// How many models each adapter has, per operation, instead of the models
+        #[arg(long, conflicts_with_all = ["provider", "json"])]
+        counts: bool,
     },
     /// Check the catalog's data files
     Validate,
@@ -106,6 +109,8 @@ pub enum Command {
         /// As JSON.
         json: bool,
     },
+    /// Count known models per adapter and operation.
+    CatalogCounts,
     /// Check the catalog's data files.
     CatalogValidate,
     /// Print the version.
@@ -194,7 +199,10 @@ pub fn parse_with(args: impl IntoIterator<Item = OsString>, surroundings: &Surro
             clap_complete::generate(shell, &mut definition(), "unified-gateway", &mut script);
             Command::Completion(script)
         }
-        Some(Verb::Catalog(CatalogVerb::List { provider, json })) => Command::CatalogList { provider, json },
+        Some(Verb::Catalog(CatalogVerb::List { counts: true, .. })) => Command::CatalogCounts,
+        Some(Verb::Catalog(CatalogVerb::List { provider, json, counts: false })) => {
+            Command::CatalogList { provider, json }
+        }
         Some(Verb::Catalog(CatalogVerb::Validate)) => Command::CatalogValidate,
         Some(Verb::Version) => Command::Version,
     })

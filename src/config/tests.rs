@@ -309,6 +309,7 @@ fn the_other_commands_need_no_settings() {
     assert!(matches!(run(&["version"]), Command::Version));
     assert!(matches!(run(&["catalog", "validate"]), Command::CatalogValidate));
     assert!(matches!(run(&["catalog", "list"]), Command::CatalogList { provider: None, json: false }));
+    assert!(matches!(run(&["catalog", "list", "--counts"]), Command::CatalogCounts));
     assert!(matches!(
         run(&["catalog", "list", "--provider", "openai", "--json"]),
         Command::CatalogList { provider: Some(provider), json: true } if provider == "openai"

@@ -369,7 +369,7 @@ impl Record {
             reasoning_tokens = usage.reasoning,
             reasoning_requested = self.steps.requested.map(Effort::as_str),
             reasoning_effective = self.steps.effective.map(Effort::as_str),
-            reasoning_clamped = self.steps.is_clamped(),
+            reasoning_clamped = self.steps.requested.map(|_| self.steps.is_clamped()),
             usage_known = self.usage.is_some(),
             cost_cents = cost.map(tracing::field::display),
             first_output_ms = self.first_output_ms,

@@ -29,6 +29,15 @@ fn exact_ids_win_and_snapshots_resolve_to_their_base() {
 }
 
 #[test]
+fn models_are_counted_by_file_and_operation() {
+    let counts = catalog().counts();
+    let openai = &counts["openai"];
+    let text = openai.operations[&Operation::TextGenerate];
+    assert!(text > 0 && text <= openai.models, "{openai:?}");
+    assert!(counts.values().all(|count| count.operations.values().all(|number| *number <= count.models)));
+}
+
+#[test]
 fn a_preset_has_the_models_of_its_name_before_those_of_its_adapter() {
     let catalog = catalog();
     assert!(catalog.find("groq", "openai/gpt-oss-120b").is_some(), "filed under the preset");
