@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use tokio_rustls::rustls::{self, ServerConfig};
@@ -27,6 +28,7 @@ struct Files {
     address: SocketAddr,
     authority: String,
     asked: Arc<Mutex<Vec<String>>>,
+    _serving: JoinSet<()>,
 }
 
 impl Files {
@@ -41,10 +43,12 @@ impl Files {
         let address = listener.local_addr().unwrap();
         let asked: Arc<Mutex<Vec<String>>> = Arc::default();
         let paths = Arc::clone(&asked);
-        tokio::spawn(async move {
+        let mut serving = JoinSet::new();
+        serving.spawn(async move {
+            let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 let (acceptor, paths) = (acceptor.clone(), Arc::clone(&paths));
-                tokio::spawn(async move {
+                connections.spawn(async move {
                     let Ok(mut stream) = acceptor.accept(stream).await else { return };
                     let mut head = vec![0; 4096];
                     let count = stream.read(&mut head).await.unwrap_or_default();
@@ -59,7 +63,7 @@ impl Files {
                 });
             }
         });
-        Self { address, authority: cert.pem(), asked }
+        Self { address, authority: cert.pem(), asked, _serving: serving }
     }
 
     fn take(&self) -> Vec<String> {

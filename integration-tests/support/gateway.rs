@@ -63,7 +63,7 @@ impl TestGateway {
     /// The same where hosts of content are at these places.
     pub(crate) async fn among(variables: &[(&str, &str)], places: Places) -> Self {
         let folder = TempDir::new().unwrap();
-        let running = app::start_among(settings(folder.path(), variables), places).await.unwrap();
+        let running = Box::pin(app::start_among(settings(folder.path(), variables), places)).await.unwrap();
         let address = running.http_address;
         let stub = StubProvider::start().await;
         Self { running: Some(running), folder, stub, client: Client::new(address), address }

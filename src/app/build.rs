@@ -103,7 +103,7 @@ impl std::fmt::Debug for Running {
 /// # Errors
 /// What keeps it from starting, in words for the operator.
 pub async fn start(config: Config) -> Outcome<Running> {
-    start_among(config, Places::default()).await
+    Box::pin(start_among(config, Places::default())).await
 }
 
 /// The same where hosts of URLs in requests are at other places, for tests: no setting leads here.

@@ -1,7 +1,5 @@
 //! Fields that a wire or a host is not known to take, sent all the same because the operator says so.
 
-use std::borrow::Cow;
-
 use bytes::Bytes;
 
 use super::Written;
@@ -62,9 +60,9 @@ pub fn is_parameter(name: &str, sent: &RawObject) -> bool {
     is_tool || (!OURS.contains(&first) && (SHARED.contains(&first) || sent.get(first).is_some()))
 }
 
-fn may_pass(name: &Cow<'_, str>) -> bool {
+fn may_pass(name: &str) -> bool {
     let bare: String = name.to_ascii_lowercase().chars().filter(char::is_ascii_alphanumeric).collect();
-    !OURS.contains(&name.as_ref())
+    !OURS.contains(&name)
         && !bare.starts_with("unified")
         && !bare.starts_with("xunified")
         && !SECRETS.iter().any(|secret| bare.contains(secret))
@@ -80,6 +78,7 @@ const fn are_alike(contract: Wire, wire: Wire) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::borrow::Cow;
 
     #[test]
     fn what_was_left_out_goes_on_under_its_own_name_but_for_secrets_and_what_is_ours() {

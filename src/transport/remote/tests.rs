@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
@@ -12,7 +13,7 @@ const CAP: usize = 64 * 1024;
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// A server of `https://files.example` whose paths are what it does, and a client that finds it.
-async fn world() -> RemoteContent {
+async fn world() -> (RemoteContent, JoinSet<()>) {
     let CertifiedKey { cert, signing_key } = generate_simple_self_signed(vec!["files.example".to_owned()]).unwrap();
     let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
     let tls = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
@@ -24,11 +25,13 @@ async fn world() -> RemoteContent {
     let listener = TcpListener::bind((HERE, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     let acceptor = TlsAcceptor::from(Arc::new(tls));
-    tokio::spawn(async move {
+    let mut serving = JoinSet::new();
+    serving.spawn(async move {
+        let mut connections = JoinSet::new();
         loop {
             let (stream, _) = listener.accept().await.unwrap();
             let acceptor = acceptor.clone();
-            tokio::spawn(async move {
+            connections.spawn(async move {
                 let Ok(mut stream) = acceptor.accept(stream).await else { return };
                 let mut head = vec![0; 4096];
                 let count = stream.read(&mut head).await.unwrap_or_default();
@@ -56,7 +59,7 @@ async fn world() -> RemoteContent {
         within: Some(Duration::from_secs(1)),
     };
     let settings = ClientSettings { connect_timeout: Duration::from_secs(1), extra_authorities_pem: Some(cert.pem()) };
-    RemoteContent::new(&settings, places).unwrap()
+    (RemoteContent::new(&settings, places).unwrap(), serving)
 }
 
 fn answer(path: &str) -> String {
@@ -82,7 +85,7 @@ fn answer(path: &str) -> String {
 
 #[tokio::test]
 async fn content_comes_from_public_addresses_whole_or_not_at_all() {
-    let remote = world().await;
+    let (remote, _serving) = world().await;
     for (url, expected) in [
         ("https://files.example/small", "hello"),
         ("https://files.example/small#part", "hello"),
