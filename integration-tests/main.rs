@@ -31,6 +31,8 @@ mod relay;
 #[cfg(test)]
 mod reliability;
 #[cfg(test)]
+mod resilience;
+#[cfg(test)]
 mod responses_state;
 #[cfg(test)]
 mod routing;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::ErrorDetail;
 use crate::fault::{Fault, Kind};
 use crate::providers::FailureClass;
-use crate::routing::Target;
+use crate::routing::{Blow, Target};
 use crate::telemetry::redact::redact;
 
 /// Most characters of a provider's words that a caller sees.
@@ -35,6 +35,8 @@ pub struct Failure {
     pub retry_after: Option<Duration>,
     /// The provider's words and the field they name, for a caller who can mend the request. Sanitised.
     pub detail: Option<Detail>,
+    /// Whether it is a bound of ours that was met, which says nothing of the provider.
+    pub is_ours: bool,
     /// For the log: what happened, without secrets.
     pub cause: String,
 }
@@ -58,6 +60,7 @@ impl Failure {
             status: None,
             retry_after: None,
             detail: None,
+            is_ours: false,
             cause: cause.into(),
         }
     }
@@ -70,6 +73,20 @@ impl Failure {
     /// Time ran out.
     pub fn timed_out(cause: impl Into<String>) -> Self {
         Self { timed_out: true, ..Self::transient(Repeat::Once, cause) }
+    }
+
+    /// What it says of the deployment.
+    #[must_use]
+    pub fn blow(&self) -> Blow {
+        match self.class {
+            FailureClass::Transient if !self.is_ours => Blow::Transient,
+            FailureClass::Configuration => Blow::Configuration,
+            FailureClass::Throttle => Blow::Throttle(self.retry_after),
+            FailureClass::Transient
+            | FailureClass::Request
+            | FailureClass::ContextWindow
+            | FailureClass::ContentPolicy => Blow::Harmless,
+        }
     }
 
     /// What the caller is told when this is what ends the request.

@@ -4,6 +4,7 @@
 //! - [`dispatch`]: candidates, retries and fallbacks until one answer commits.
 //! - [`attempt`]: one call of one deployment.
 //! - `lane`: the request and its answer in the wire of a candidate.
+//! - `metadata`: routing facts in an answer.
 //! - [`stream`]: a committed stream, pumped to the client with back-pressure and deadlines.
 //! - [`settle`]: what is recorded of it, always, even on a hang-up.
 //! - [`models`]: what clients can discover; `probe`: one call that an operator asks for.
@@ -20,6 +21,7 @@ pub mod count;
 pub mod dispatch;
 pub mod failure;
 mod lane;
+mod metadata;
 pub mod models;
 mod probe;
 pub mod settle;
@@ -47,7 +49,7 @@ pub use crate::routing::Snapshot;
 use crate::fault::Fault;
 use crate::ledger::Ledger;
 use crate::ledger::estimate::Learned;
-use crate::routing::Publisher;
+use crate::routing::{Health, Publisher};
 use crate::time::Clock;
 use crate::transport::HttpClient;
 use crate::vault::MasterKey;
@@ -116,6 +118,8 @@ pub struct Parts {
     pub stopping: watch::Receiver<bool>,
     /// Limits, budgets and records.
     pub ledger: Arc<dyn Ledger>,
+    /// How deployments do.
+    pub health: Arc<Health>,
     /// What was learned of models, for what requests hold.
     pub learned: Arc<Learned>,
     /// Bounds of one answer.
