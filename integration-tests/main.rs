@@ -35,6 +35,8 @@ mod reliability;
 #[cfg(test)]
 mod remote_content;
 #[cfg(test)]
+mod resilience;
+#[cfg(test)]
 mod responses_state;
 #[cfg(test)]
 mod routing;

@@ -76,10 +76,11 @@ async fn a_throttled_pool_says_when_to_come_back() {
     let world = World::of(&["stub-429"]).await;
     for answer in [world.ask("my/429").await, world.stream("my/429").await] {
         answer.assert_error(429, "rate_limit_error", Some("rate_limit_exceeded"), None);
-        assert_eq!(answer.header("retry-after"), Some("7"));
+        let wait: u32 = answer.header("retry-after").unwrap().parse().unwrap();
+        assert!((1..=7).contains(&wait), "{wait}");
         world.assert_nothing_leaks(&answer);
     }
-    assert_eq!(world.stub.calls_of("stub-429"), 2);
+    assert_eq!(world.stub.calls_of("stub-429"), 1, "it is left alone for as long as it asked");
 }
 
 #[tokio::test]

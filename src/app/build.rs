@@ -46,7 +46,7 @@ use crate::ledger::memory::MemoryLedger;
 use crate::ledger::redis::RedisLink;
 use crate::ledger::settle::Recorder;
 use crate::providers;
-use crate::routing::{ProbeDeployment, Publisher, Snapshot};
+use crate::routing::{Health, ProbeDeployment, Publisher, Snapshot};
 use crate::time::{Clock, SystemClock};
 use crate::transport::{ClientSettings, HttpClient, Places, RemoteContent};
 use crate::vault::{Entropy, MasterKey, SystemEntropy};
@@ -163,6 +163,7 @@ pub async fn start_among(config: Config, places: Places) -> Outcome<Running> {
         spawn: Arc::new(tasks.clone()),
         stopping: must_stop,
         ledger: Arc::clone(&ledger),
+        health: Arc::new(Health::new(clock.instant())),
         learned: Arc::default(),
         bounds: Bounds {
             reply_bytes: MAX_REPLY_BYTES,

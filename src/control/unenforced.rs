@@ -36,34 +36,6 @@ pub(super) fn virtual_key(before: Option<&VirtualKeySpec>, after: &VirtualKeySpe
 
 /// Settings that nothing follows yet. Their defaults describe what happens now and are accepted.
 pub(super) fn settings(before: &RouterSettings, after: &RouterSettings, problems: &mut Problems) {
-    let default = RouterSettings::default();
-    if after.routing_strategy != before.routing_strategy && !after.routing_strategy.is_in_force() {
-        problems.add("routingStrategy", REFUSED);
-    }
-    for (model, strategy) in &after.model_overrides {
-        if !strategy.is_in_force() && before.model_overrides.get(model) != Some(strategy) {
-            problems.add(format!("modelOverrides.{model}"), REFUSED);
-        }
-    }
-    let numbers = |settings: &RouterSettings| {
-        [
-            ("allowedFails", settings.allowed_fails),
-            ("cooldownSeconds", settings.cooldown_seconds),
-            ("failureWindowSeconds", settings.failure_window_seconds),
-            ("maxCooldownSeconds", settings.max_cooldown_seconds),
-            ("halfOpenProbeSeconds", settings.half_open_probe_seconds),
-            ("configurationCooldownSeconds", settings.configuration_cooldown_seconds),
-            ("throttleCooldownSeconds", settings.throttle_cooldown_seconds),
-            ("retryAfterSeconds", settings.retry_after_seconds),
-        ]
-    };
-    let known = numbers(&default).into_iter().zip(numbers(before));
-    for ((field, value), ((_, default), (_, before))) in numbers(after).into_iter().zip(known) {
-        // A value that is out of range has been told so; one sentence per field is enough.
-        if value != default && value != before && !problems.concern(field) {
-            problems.add(field, format!("{REFUSED}; this version behaves as with {default}"));
-        }
-    }
     for (operation, policy) in &after.execution_policies {
         // Sent back as it was read: that changes nothing.
         if !OPERATIONS.contains(operation) && before.policy(*operation) != *policy {

@@ -9,6 +9,9 @@ use crate::canonical::Wire;
 use crate::canonical::text::State;
 
 const TAG: &str = "ug1.";
+/// Longest tag with its origin, and most tags that are looked at.
+const MAX_TAG_BYTES: usize = 80;
+const MAX_TAGS: usize = 16;
 /// Between the id of a tool call and the state it carries.
 pub const IN_ID: &str = "__thought__";
 
@@ -87,6 +90,20 @@ pub fn is_in(body: &[u8]) -> bool {
     memmem::find(body, TAG.as_bytes()).is_some() || memmem::find(body, IN_ID.as_bytes()).is_some()
 }
 
+/// Who made the state in a body, if it was tagged here: the one that is named last. A scan, without reading the body.
+#[must_use]
+pub fn origin_in(body: &[u8]) -> Option<&str> {
+    use memchr::memmem;
+    memmem::rfind_iter(body, TAG.as_bytes()).take(MAX_TAGS).find_map(|at| {
+        let tag = body.get(at..)?.get(..MAX_TAG_BYTES.min(body.len() - at))?;
+        let mut fields = tag.splitn(5, |byte| *byte == b'.');
+        // The tag itself, wire and kind.
+        fields.nth(2)?;
+        let origin = std::str::from_utf8(fields.next()?).ok()?;
+        fields.next().filter(|_| origin.starts_with("dep_")).map(|_| origin)
+    })
+}
+
 /// Whether state can be sent to an addressee: it made it, or it may have (state without an origin, on its own wire).
 #[must_use]
 pub fn is_for(state: &State, wire: Wire, origin: &str) -> bool {
@@ -96,6 +113,15 @@ pub fn is_for(state: &State, wire: Wire, origin: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_maker_of_the_latest_state_is_found_without_reading_the_body() {
+        let body = |id: &str| format!(r#"{{"a":"ug1.m.s.dep_01.Eq.x","b":"call_1__thought__ug1.r.s.{id}.gAA"}}"#);
+        assert_eq!(origin_in(body("dep_02").as_bytes()), Some("dep_02"));
+        assert_eq!(origin_in(body("someone").as_bytes()), Some("dep_01"), "not one of ours");
+        assert_eq!(origin_in(b"{\"text\":\"ug1. is a tag, ug1.m.s.dep_03\"}"), None);
+        assert_eq!(origin_in(b"ug1."), None);
+    }
 
     #[test]
     fn state_finds_its_way_back() {

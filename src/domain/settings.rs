@@ -58,12 +58,6 @@ impl RoutingStrategy {
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|strategy| strategy.as_str() == word)
     }
-
-    /// Whether the planner of this version follows it.
-    #[must_use]
-    pub const fn is_in_force(self) -> bool {
-        matches!(self, Self::SimpleShuffle)
-    }
 }
 
 /// What to do with a request parameter that a deployment does not support.
@@ -203,6 +197,12 @@ impl Default for RouterSettings {
 }
 
 impl RouterSettings {
+    /// The strategy in force for a public model.
+    #[must_use]
+    pub fn strategy(&self, public_model: &str) -> RoutingStrategy {
+        self.model_overrides.get(public_model).copied().unwrap_or(self.routing_strategy)
+    }
+
     /// The deadlines in force for an operation.
     #[must_use]
     pub fn policy(&self, operation: Operation) -> ExecutionPolicy {

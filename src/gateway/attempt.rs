@@ -310,7 +310,8 @@ pub(super) fn send_failure(error: &SendError) -> Failure {
 pub(super) fn read_failure(error: &ReadError) -> Failure {
     match error {
         ReadError::Stalled => Failure::timed_out(chain(error)),
-        ReadError::Cut(_) | ReadError::TooLarge(_) => Failure::transient(Repeat::Once, chain(error)),
+        ReadError::Cut(_) => Failure::transient(Repeat::Once, chain(error)),
+        ReadError::TooLarge(_) => Failure { is_ours: true, ..Failure::transient(Repeat::Once, chain(error)) },
     }
 }
 
@@ -367,6 +368,7 @@ fn stated(error: &ProviderError, status: Option<u16>, provider: &Provider, targe
         retry_after: verdict.retry_after,
         detail: Some(Detail { message, param }),
         refused_as: None,
+        is_ours: false,
         cause,
     }
 }

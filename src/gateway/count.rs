@@ -19,7 +19,7 @@ use crate::domain::operation::{Operation, Transport};
 use crate::fault::Outcome;
 use crate::providers::{self, Endpoint, FailureClass};
 use crate::routing::plan::Wants;
-use crate::routing::{Candidate, plan};
+use crate::routing::{Candidate, Target, plan};
 use crate::tokens::estimate;
 
 /// Most providers that are asked.
@@ -51,8 +51,15 @@ impl Gateway {
             public_model: asked.model(),
             operation: Operation::TextGenerate,
             transports: transports(Wire::Messages),
+            origin: None,
         };
-        let candidates = plan(&call.snapshot, wants, &mut |below| (self.parts.dice)(below))?.candidates;
+        let look = |target: &Target| self.parts.health.standing(target, self.parts.clock.instant());
+        let candidates = match plan(&call.snapshot, wants, &look, &mut |below| (self.parts.dice)(below)) {
+            Ok(plan) => plan.candidates,
+            // None is to be called now: it is estimated.
+            Err(fault) if fault.wait().is_some() => Vec::new(),
+            Err(fault) => return Err(fault),
+        };
         // Nothing is held: a count uses no tokens and costs nothing.
         let account = Account::open(&self.parts, &call.caller, Wire::Messages, asked.bytes())?;
         let facts = Facts {
@@ -67,7 +74,7 @@ impl Gateway {
         let asking = Asking::new(asked, String::new(), self.parts.clock.now().unix_s());
         let counting = candidates.iter().filter(|candidate| candidate.transport == Transport::Messages);
         for candidate in counting.take(MAX_ATTEMPTS) {
-            record.attempt_begins(&candidate.target);
+            record.attempt_begins(&candidate.target, None);
             match self.ask_for_count(&asking, candidate, &call.forwarded).await {
                 Ok((body, dropped)) => {
                     record.settle(Ending::Success, None).await;

@@ -21,6 +21,7 @@ use super::account::{Account, Leave};
 use super::attempt::{AttemptInput, Deadlines, Dropped, Opened, attempt};
 use super::failure::{Failure, Repeat, worst};
 use super::lane::{Asking, transports};
+use super::metadata::{self, Strategies};
 use super::prepare::{Manner, prepare};
 use super::settle::{Ending, Facts, Record};
 use super::states::{Keep, next_id};
@@ -36,8 +37,8 @@ use crate::domain::settings::ExecutionPolicy;
 use crate::fault::{Fault, Kind, Outcome};
 use crate::ledger::Standing;
 use crate::providers::FailureClass;
-use crate::routing::plan::Wants;
-use crate::routing::{Candidate, Snapshot, plan};
+use crate::routing::plan::{Waits, Wants};
+use crate::routing::{Availability, Candidate, Pass, Snapshot, Target, plan};
 
 /// Most pieces that wait for a client; each is what one read of the provider's socket brought.
 const CHANNEL_PIECES: usize = 16;
@@ -55,6 +56,8 @@ pub struct Call {
     pub contract: Wire,
     /// Whether nothing may be left out of the request on its way to a provider.
     pub is_strict: bool,
+    /// Whether the answer is to say how it was routed.
+    pub wants_routing: bool,
     /// The raw body.
     pub body: Bytes,
     /// The client's headers that may pass up.
@@ -70,6 +73,8 @@ pub struct Answer {
     pub body: AnswerBody,
     /// Request fields that did not reach the provider as sent.
     pub dropped: Vec<Cow<'static, str>>,
+    /// The opaque id of the deployment that serves, where the client asked for it and it is known.
+    pub served_by: Option<String>,
     /// How the limits of the key stand, where it has some.
     pub standing: Option<Standing>,
 }
@@ -100,7 +105,14 @@ impl Gateway {
             is_stream,
             revision: call.snapshot.revision().0,
         };
-        let record = Record::start(account, facts);
+        let mut record = Record::start(account, facts);
+        if call.wants_routing {
+            let settings = call.snapshot.settings();
+            record.explain(Strategies {
+                routing: settings.strategy(asked.model()),
+                parameters: settings.unsupported_parameter_strategy,
+            });
+        }
         let policy = call.snapshot.settings().policy(Operation::TextGenerate);
         let mut run = Run {
             asking: Asking::new(asked, id.to_hex(), self.parts.clock.now().unix_s()),
@@ -112,6 +124,7 @@ impl Gateway {
             policy,
             end: Instant::now() + ms(policy.total_ms),
             is_committed: Arc::new(AtomicBool::new(false)),
+            has_fallen_back: false,
             record,
         };
         let primary = run.admit().await?;
@@ -151,10 +164,12 @@ impl Gateway {
         let parts = Arc::clone(&self.parts);
         let mut opening: Opening = Box::pin(run.stream(primary));
         let mut dropped = Dropped::new();
+        let mut served_by = None;
         match tokio::time::timeout(commit_by, &mut opening).await {
             Ok(committed) => {
                 let mut committed = committed?;
                 dropped = std::mem::take(&mut committed.open.dropped);
+                served_by = committed.record.explains().then(|| committed.target.opaque_id.clone());
                 self.parts.spawn.spawn(Box::pin(stream::pump(parts, committed, sender)));
             }
             Err(_) => {
@@ -162,7 +177,7 @@ impl Gateway {
                 self.parts.spawn.spawn(Box::pin(stream::pump_when_open(parts, opening, contract, sender)));
             }
         }
-        Ok(Answer { body: AnswerBody::Stream(receiver), dropped, standing: None })
+        Ok(Answer { body: AnswerBody::Stream(receiver), dropped, served_by, standing: None })
     }
 }
 
@@ -182,13 +197,15 @@ struct Run {
     end: Instant,
     /// Set when the response status has been sent: no further attempts.
     is_committed: Arc<AtomicBool>,
+    /// Set when the fallback chain was asked.
+    has_fallen_back: bool,
     record: Record,
 }
 
 impl Run {
     /// Plans, and holds what the request may use.
     async fn admit(&mut self) -> Result<Vec<Candidate>, Denied> {
-        let admitted = match self.plan(self.asking.asked().model()) {
+        let admitted = match self.primary() {
             Ok(primary) => self.record.account().admit(&primary).await.map(|()| primary),
             Err(fault) => Err(fault.into()),
         };
@@ -213,7 +230,11 @@ impl Run {
                     let is_kept = keep.save(&response, origin, self.record.request_id()).await;
                     body = if is_kept { vec![response] } else { openai_responses::native::not_kept(response) };
                 }
-                Ok(Answer { body: AnswerBody::Whole(body), dropped, standing: None })
+                let served_by = self.record.explains().then(|| candidate.target.opaque_id.clone());
+                if let Some(routing) = self.record.routing() {
+                    body = metadata::add_to_body(body, &routing);
+                }
+                Ok(Answer { body: AnswerBody::Whole(body), dropped, served_by, standing: None })
             }
             Ok((_, Opened::Stream(_))) => Err(Kind::Internal.into()),
             Err(fault) => Err(self.fail(fault).await),
@@ -226,8 +247,9 @@ impl Run {
                 self.record.output_begins();
                 self.record.left_out(&open.dropped);
                 let idle = ms(self.policy.idle_ms);
+                let contract = self.asking.asked().wire();
                 let Self { keep, record, end, .. } = self;
-                Ok(Committed { open, target: candidate.target, record, keep, idle, end })
+                Ok(Committed { open, target: candidate.target, contract, record, keep, idle, end })
             }
             Ok((_, Opened::Whole(..))) => Err(Kind::Internal.into()),
             Err(fault) => Err(self.fail(fault).await),
@@ -243,81 +265,129 @@ impl Run {
     async fn search(&mut self, primary: Vec<Candidate>) -> Outcome<(Candidate, Opened)> {
         let mut queue = primary.into_iter();
         let mut tried: Vec<Tried> = Vec::new();
-        let mut soonest: Option<Duration> = None;
-        let mut has_fallen_back = false;
+        let mut skipped = Skipped::default();
         let mut may_repeat_unsafely = true;
         loop {
-            let candidate = match queue.next() {
-                Some(candidate) => candidate,
-                None if !has_fallen_back => {
-                    has_fallen_back = true;
+            let (candidate, earlier) = match queue.next() {
+                Some(candidate) => (candidate, None),
+                None if !self.has_fallen_back => {
+                    self.has_fallen_back = true;
                     queue = self.fallbacks(&tried).into_iter();
                     continue;
                 }
                 None => match self.again(&mut tried).await {
-                    Some(candidate) => candidate,
+                    Some(Tried { candidate, failure, .. }) => (candidate, Some(failure)),
                     None => break,
                 },
             };
-            match self.record.account().ask_leave(&candidate).await? {
-                Leave::Granted => {}
-                Leave::TooDear => continue,
-                Leave::Limited(wait) => {
-                    soonest = Some(soonest.map_or(wait, |known| known.min(wait)));
-                    continue;
-                }
-            }
-            let failure = match self.attempt(&candidate).await {
+            let Some(pass) = self.enter(&candidate, &mut skipped).await? else {
+                // What was tried before stays on the list of failures; it is not tried again.
+                tried.extend(earlier.map(|failure| Tried { candidate, failure, is_spent: true }));
+                continue;
+            };
+            let failure = match self.attempt(&candidate, pass).await {
                 Ok(opened) => return Ok((candidate, opened)),
                 Err(failure) => failure,
             };
             if failure.refused_as.is_some() {
-                tried.push(Tried { candidate, failure });
+                tried.push(Tried { candidate, failure, is_spent: true });
                 continue;
             }
             self.record.attempt_failed(&failure);
             let is_terminal = failure.class == FailureClass::Request;
             let is_unsafe = failure.repeat == Repeat::Once;
-            tried.push(Tried { candidate, failure });
+            tried.push(Tried { candidate, failure, is_spent: false });
             let out_of_attempts = self.record.attempts() >= self.policy.max_attempts;
             if is_terminal || out_of_attempts || (is_unsafe && !may_repeat_unsafely) || self.is_over() {
                 break;
             }
             may_repeat_unsafely &= !is_unsafe;
         }
-        match soonest {
-            Some(wait) if tried.is_empty() => Err(at_their_limit(wait)),
+        match skipped.fault() {
+            Some(fault) if tried.is_empty() => Err(fault),
             _ => Err(self.verdict(&tried)),
         }
     }
 
+    /// Asks the deployment's circuit, then the ledger, for leave to call a candidate.
+    async fn enter(&mut self, candidate: &Candidate, skipped: &mut Skipped) -> Outcome<Option<Pass>> {
+        let now = self.parts.clock.instant();
+        let pass = match self.parts.health.enter(&candidate.target, self.snapshot.shared_settings(), now) {
+            Ok(pass) => pass,
+            Err(Availability::RateLimited(wait)) => {
+                skipped.waits.throttle(wait);
+                return Ok(None);
+            }
+            Err(Availability::Cooldown(wait)) => {
+                skipped.waits.cooldown(wait);
+                return Ok(None);
+            }
+            // Only those two are reasons.
+            Err(Availability::Available | Availability::HalfOpen) => return Ok(None),
+        };
+        match self.record.account().ask_leave(candidate).await? {
+            Leave::Granted => Ok(Some(pass)),
+            Leave::TooDear => Ok(None),
+            Leave::Limited(wait) => {
+                skipped.limited = Some(skipped.limited.map_or(wait, |known| known.min(wait)));
+                Ok(None)
+            }
+        }
+    }
+
+    /// The primary pool. While none of it is to be called, the chain for any reason serves in its place.
+    fn primary(&mut self) -> Outcome<Vec<Candidate>> {
+        self.parts.health.tidy(&self.snapshot);
+        let planned = self.plan(self.asking.asked().model());
+        let Err(fault) = planned else { return planned };
+        // Only those that are waited for name a time.
+        if fault.wait().is_none() {
+            return Err(fault);
+        }
+        self.has_fallen_back = true;
+        let chain = self.chain(FallbackReason::General);
+        if chain.is_empty() { Err(fault) } else { Ok(chain) }
+    }
+
     fn plan(&self, public_model: &str) -> Outcome<Vec<Candidate>> {
         let transports = transports(self.asking.asked().wire());
-        let wants = Wants { public_model, operation: Operation::TextGenerate, transports };
+        let origin = self.asking.origin();
+        let wants = Wants { public_model, operation: Operation::TextGenerate, transports, origin };
         let dice = &self.parts.dice;
-        Ok(plan(&self.snapshot, wants, &mut |below| dice(below))?.candidates)
+        let now = self.parts.clock.instant();
+        let look = |target: &Target| self.parts.health.standing(target, now);
+        Ok(plan(&self.snapshot, wants, &look, &mut |below| dice(below))?.candidates)
     }
 
     /// Candidates of the chain that catches what the primary pool failed with. Unusable targets are skipped.
     fn fallbacks(&self, tried: &[Tried]) -> Vec<Candidate> {
         let all = |class| tried.iter().all(|tried| tried.failure.class == class);
-        let reason = if all(FailureClass::ContextWindow) {
+        let reason = if tried.is_empty() {
+            FallbackReason::General
+        } else if all(FailureClass::ContextWindow) {
             FallbackReason::ContextWindow
         } else if all(FailureClass::ContentPolicy) {
             FallbackReason::ContentPolicy
         } else {
             FallbackReason::General
         };
+        let mut candidates = self.chain(reason);
+        candidates.retain(|candidate| tried.iter().all(|tried| tried.candidate.target.id != candidate.target.id));
+        candidates
+    }
+
+    /// Candidates of a chain, each once.
+    fn chain(&self, reason: FallbackReason) -> Vec<Candidate> {
         let Ok(primary) = PublicModel::parse(self.asking.asked().model()) else { return Vec::new() };
-        let mut seen: HashSet<_> = tried.iter().map(|tried| tried.candidate.target.id).collect();
+        let mut seen = HashSet::new();
         let chain = self.snapshot.chain(&primary, reason).iter();
         let candidates = chain.filter_map(|model| self.plan(model.as_str()).ok()).flatten();
         candidates.filter(|candidate| seen.insert(candidate.target.id)).collect()
     }
 
     /// The next candidate to be tried again, after its backoff.
-    async fn again(&self, tried: &mut Vec<Tried>) -> Option<Candidate> {
-        let position = tried.iter().position(|tried| tried.may_pass())?;
+    async fn again(&self, tried: &mut Vec<Tried>) -> Option<Tried> {
+        let position = tried.iter().position(Tried::may_pass)?;
         let backoff = self.backoff();
         if Instant::now() + backoff >= self.end {
             return None;
@@ -327,7 +397,7 @@ impl Run {
             return None;
         }
         // Its earlier failure stays on the record by the log; the new one replaces it.
-        Some(tried.remove(position).candidate)
+        Some(tried.remove(position))
     }
 
     /// Full jitter: anything from nothing to a bound that doubles with every attempt.
@@ -341,7 +411,7 @@ impl Run {
         self.is_committed.load(Ordering::Relaxed) || Instant::now() >= self.end
     }
 
-    async fn attempt(&mut self, candidate: &Candidate) -> Result<Opened, Failure> {
+    async fn attempt(&mut self, candidate: &Candidate, pass: Pass) -> Result<Opened, Failure> {
         let strategy = self.snapshot.settings().unsupported_parameter_strategy;
         let manner = Manner { is_strict: self.is_strict, strategy };
         let preparing = prepare(&self.parts, &self.asking, candidate, manner, self.end).await;
@@ -350,12 +420,12 @@ impl Run {
             Err(failure) => {
                 match failure.refused_as {
                     Some(_) => self.record.candidate_refused(&candidate.target, &failure),
-                    None => self.record.attempt_begins(&candidate.target),
+                    None => self.record.attempt_begins(&candidate.target, Some(pass)),
                 }
                 return Err(failure);
             }
         };
-        self.record.attempt_begins(&candidate.target);
+        self.record.attempt_begins(&candidate.target, Some(pass));
         self.record.thinks(prepared.steps);
         let first_output = self.first_output(candidate);
         attempt(&AttemptInput {
@@ -411,17 +481,37 @@ fn at_their_limit(wait: Duration) -> Fault {
     Fault::new(Kind::RateLimited).say(sentence).retry_after(wait)
 }
 
+/// Candidates that were not called, and when they may be.
+#[derive(Default)]
+struct Skipped {
+    waits: Waits,
+    /// At the limit of their operator.
+    limited: Option<Duration>,
+}
+
+impl Skipped {
+    /// What a caller is told when no other was there.
+    fn fault(mut self) -> Option<Fault> {
+        let Some(limited) = self.limited else { return self.waits.fault() };
+        self.waits.throttle(limited);
+        let others = self.waits.fault()?;
+        Some(if others.kind() == Kind::RateLimited { at_their_limit(others.wait().unwrap_or(limited)) } else { others })
+    }
+}
+
 /// A candidate and how it failed.
 struct Tried {
     candidate: Candidate,
     failure: Failure,
+    /// Whether it was refused when it was to be tried again.
+    is_spent: bool,
 }
 
 impl Tried {
     /// Whether the same candidate may succeed when asked again.
     fn may_pass(&self) -> bool {
         match self.failure.class {
-            FailureClass::Transient => true,
+            FailureClass::Transient => !self.is_spent,
             FailureClass::Request
             | FailureClass::ContextWindow
             | FailureClass::ContentPolicy

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::ErrorDetail;
 use crate::fault::{Fault, Kind};
 use crate::providers::FailureClass;
-use crate::routing::Target;
+use crate::routing::{Blow, Target};
 use crate::telemetry::redact::redact;
 
 /// Most characters of a provider's words that a caller sees.
@@ -37,6 +37,8 @@ pub struct Failure {
     pub detail: Option<Detail>,
     /// Our own refusal to send it to this candidate: another may still take it.
     pub refused_as: Option<Kind>,
+    /// Whether it is a bound of ours that was met, which says nothing of the provider.
+    pub is_ours: bool,
     /// For the log: what happened, without secrets.
     pub cause: String,
 }
@@ -61,6 +63,7 @@ impl Failure {
             retry_after: None,
             detail: None,
             refused_as: None,
+            is_ours: false,
             cause: cause.into(),
         }
     }
@@ -82,6 +85,20 @@ impl Failure {
             detail: Some(Detail { message: fault.message().to_owned(), param: fault.at().map(str::to_owned) }),
             refused_as: Some(fault.kind()),
             ..Self::transient(Repeat::Safe, "the request cannot be prepared for this deployment")
+        }
+    }
+
+    /// What it says of the deployment.
+    #[must_use]
+    pub fn blow(&self) -> Blow {
+        match self.class {
+            FailureClass::Transient if !self.is_ours => Blow::Transient,
+            FailureClass::Configuration => Blow::Configuration,
+            FailureClass::Throttle => Blow::Throttle(self.retry_after),
+            FailureClass::Transient
+            | FailureClass::Request
+            | FailureClass::ContextWindow
+            | FailureClass::ContentPolicy => Blow::Harmless,
         }
     }
 

@@ -45,6 +45,11 @@ impl Asking {
         &self.answer_id
     }
 
+    /// The opaque id of the deployment whose state the request brings.
+    pub(super) fn origin(&self) -> Option<&str> {
+        if self.has_tags { state::origin_in(self.asked.bytes()) } else { None }
+    }
+
     /// The request in the neutral form.
     pub(super) fn canonical(&self) -> Outcome<&Request> {
         if let Some(request) = self.canonical.get() {

@@ -5,6 +5,7 @@
 //! - [`attempt`]: one call of one deployment.
 //! - `prepare`: the request as a candidate gets it; `materialise`: content by URL, fetched for those that read no URLs.
 //! - `lane`: the request and its answer in the wire of a candidate.
+//! - `metadata`: routing facts in an answer.
 //! - [`stream`]: a committed stream, pumped to the client with back-pressure and deadlines.
 //! - [`settle`]: what is recorded of it, always, even on a hang-up.
 //! - [`models`]: what clients can discover; `probe`: one call that an operator asks for.
@@ -22,6 +23,7 @@ pub mod dispatch;
 pub mod failure;
 mod lane;
 mod materialise;
+mod metadata;
 pub mod models;
 mod prepare;
 mod probe;
@@ -51,7 +53,7 @@ pub use crate::routing::Snapshot;
 use crate::fault::Fault;
 use crate::ledger::Ledger;
 use crate::ledger::estimate::Learned;
-use crate::routing::Publisher;
+use crate::routing::{Health, Publisher};
 use crate::time::Clock;
 use crate::transport::{HttpClient, RemoteContent};
 use crate::vault::MasterKey;
@@ -122,6 +124,8 @@ pub struct Parts {
     pub stopping: watch::Receiver<bool>,
     /// Limits, budgets and records.
     pub ledger: Arc<dyn Ledger>,
+    /// How deployments do.
+    pub health: Arc<Health>,
     /// What was learned of models, for what requests hold.
     pub learned: Arc<Learned>,
     /// Bounds of one answer.

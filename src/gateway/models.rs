@@ -1,13 +1,14 @@
 //! What clients can discover: one entry per public model, without labels, credentials, database or upstream ids.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::{Caller, Gateway};
 use crate::domain::money::NanoCents;
 use crate::domain::operation::Operation;
 use crate::fault::Outcome;
 use crate::routing::plan::model_not_found;
-use crate::routing::{Pool, Snapshot, Target};
+use crate::routing::{Availability, Pool, Snapshot, Standing, Target};
 
 /// One public model, as discovery shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +37,57 @@ pub struct ModelCard {
     pub endpoint_count: usize,
 }
 
+/// One deployment of a public model, as discovery shows it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DeploymentCard {
+    /// Its opaque id.
+    pub id: String,
+    /// Its preset.
+    pub provider: String,
+    /// `available`, `cooldown`, `half_open` or `rate_limited`.
+    pub status: &'static str,
+    /// How long it is not called.
+    pub wait: Option<Duration>,
+    /// Its share of the traffic within its tier.
+    pub weight: u32,
+    /// Requests a minute that it takes.
+    pub rpm_limit: Option<u32>,
+    /// Tokens a minute that it takes.
+    pub tpm_limit: Option<u32>,
+    /// How it does.
+    pub standing: Standing,
+}
+
 impl Gateway {
+    /// The enabled deployments of a model, and how they do.
+    ///
+    /// # Errors
+    /// `ModelNotFound`, also for a model outside the caller's scope.
+    pub fn list_deployments(&self, snapshot: &Snapshot, caller: &Caller, id: &str) -> Outcome<Vec<DeploymentCard>> {
+        let pool = snapshot.find_pool(id).filter(|_| caller.sees(id)).ok_or_else(|| model_not_found(id))?;
+        let now = self.parts.clock.instant();
+        let cards = pool.enabled().map(|target| {
+            let standing = self.parts.health.standing(target, now);
+            let (status, wait) = match standing.availability {
+                Availability::Available => ("available", None),
+                Availability::HalfOpen => ("half_open", None),
+                Availability::Cooldown(wait) => ("cooldown", Some(wait)),
+                Availability::RateLimited(wait) => ("rate_limited", Some(wait)),
+            };
+            DeploymentCard {
+                id: target.opaque_id.clone(),
+                provider: target.provider.clone(),
+                status,
+                wait,
+                weight: target.weight,
+                rpm_limit: target.limits.rpm,
+                tpm_limit: target.limits.tpm,
+                standing,
+            }
+        });
+        Ok(cards.collect())
+    }
+
     /// The models a caller can see, by name. `None`: someone without a credential, where that is allowed.
     #[must_use]
     pub fn list_models(&self, snapshot: &Snapshot, caller: Option<&Caller>) -> Vec<ModelCard> {

@@ -19,7 +19,7 @@ use crate::domain::operation::Operation;
 use crate::domain::settings::ParameterStrategy;
 use crate::domain::usage::TokenUsage;
 use crate::fault::{Kind, Outcome};
-use crate::routing::{ProbeDeployment, ProbeFailure, Probed, Target, Wants, candidate};
+use crate::routing::{Blow, ProbeDeployment, ProbeFailure, Probed, Target, Wants, candidate};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The least that models which count their reasoning still take.
@@ -33,6 +33,7 @@ impl ProbeDeployment for Gateway {
             public_model: target.public_model.as_str(),
             operation: Operation::TextGenerate,
             transports: transports(Wire::Chat),
+            origin: None,
         };
         let Some(candidate) = candidate(&target, &wants) else {
             let failure = ProbeFailure {
@@ -68,12 +69,29 @@ impl ProbeDeployment for Gateway {
             }
             Err(fault) => Err(Failure::configuration(fault.message().to_owned())),
         };
+        self.learn(&target, &outcome);
         let (status, failure, usage) = self.judge(outcome);
         Probed { latency: begun.elapsed(), status, transport: Some(candidate.transport), failure, usage }
     }
 }
 
 impl Gateway {
+    /// What a test says of a deployment is in force, if it is that deployment, unchanged, that was tested.
+    fn learn(&self, tested: &Target, outcome: &Result<Opened, Failure>) {
+        let snapshot = self.snapshot();
+        let own = snapshot.find_deployment(tested.id);
+        let is_own =
+            |own: &&Arc<Target>| own.revision == tested.revision && own.upstream_account == tested.upstream_account;
+        let Some(own) = own.filter(is_own) else { return };
+        match outcome {
+            Ok(_) => self.parts.health.absolve(own),
+            Err(failure) if failure.blow() == Blow::Configuration => {
+                self.parts.health.condemn(own, snapshot.settings(), self.parts.clock.instant());
+            }
+            Err(_) => {}
+        }
+    }
+
     fn judge(&self, outcome: Result<Opened, Failure>) -> (Option<u16>, Option<ProbeFailure>, Option<TokenUsage>) {
         match outcome {
             Ok(Opened::Whole(reply, _)) => (Some(200), None, reply.usage),

@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 
 use super::account::Account;
 use super::failure::{Failure, Repeat};
+use super::metadata::{self, Strategies};
 use crate::canonical::text::{Effort, Steps};
 use crate::domain::money::NanoCents;
 use crate::domain::operation::Operation;
@@ -16,7 +17,7 @@ use crate::domain::usage::TokenUsage;
 use crate::fault::Fault;
 use crate::ledger::{Hold, Settlement, Standing};
 use crate::providers::FailureClass;
-use crate::routing::Target;
+use crate::routing::{Impact, Pass, Target};
 use crate::time::Timestamp;
 
 /// An answer goes out after this even if its record is not safe yet; the record goes on being stored.
@@ -64,6 +65,14 @@ pub(super) struct Record {
     served_by: Option<Arc<Target>>,
     attempts: Vec<AttemptRecord>,
     attempt_began: Option<Instant>,
+    /// The attempt under way, as health sees it.
+    pass: Option<Pass>,
+    /// What failed attempts did to their deployments.
+    impacts: Vec<Option<Impact>>,
+    /// How long a slow client held up the answer.
+    blocked: Duration,
+    /// For a client that asked for routing facts.
+    strategies: Option<Strategies>,
     /// What failed attempts are thought to have cost.
     lost: i128,
     steps: Steps,
@@ -87,6 +96,10 @@ impl Record {
             served_by: None,
             attempts: Vec::new(),
             attempt_began: None,
+            pass: None,
+            impacts: Vec::new(),
+            blocked: Duration::ZERO,
+            strategies: None,
             lost: 0,
             steps: Steps::default(),
             first_output_ms: None,
@@ -114,8 +127,14 @@ impl Record {
     }
 
     /// Notes that an attempt begins.
-    pub(super) fn attempt_begins(&mut self, target: &Arc<Target>) {
-        self.attempt_began = Some(self.account.parts().clock.instant());
+    pub(super) fn attempt_begins(&mut self, target: &Arc<Target>, mut pass: Option<Pass>) {
+        let now = self.account.parts().clock.instant();
+        self.attempt_began = Some(now);
+        if let Some(pass) = &mut pass {
+            pass.begins(now);
+        }
+        self.pass = pass;
+        self.impacts.push(None);
         self.attempts.push(AttemptRecord {
             number: u32::try_from(self.attempts.len()).unwrap_or(u32::MAX).saturating_add(1),
             deployment_id: target.id.to_string(),
@@ -154,6 +173,10 @@ impl Record {
             error = failure.cause,
             "an attempt failed"
         );
+        let impact = self.blame(failure);
+        if let Some(last) = self.impacts.last_mut() {
+            *last = Some(impact);
+        }
         let duration_ms = self.attempt_ms();
         if let Some(attempt) = self.attempts.last_mut() {
             attempt.ok = false;
@@ -171,6 +194,57 @@ impl Record {
         }
     }
 
+    /// Tells health of a failure. A request counts once against a deployment.
+    fn blame(&mut self, failure: &Failure) -> Impact {
+        let now = self.account.parts().clock.instant();
+        let Some(mut pass) = self.pass.take() else { return Impact::None };
+        let own = self.attempts.last().map(|attempt| attempt.deployment_id.as_str());
+        let earlier = self.attempts.iter().rev().skip(1).zip(self.impacts.iter().rev().skip(1));
+        let was_blamed = |impact: &Option<Impact>| matches!(impact, Some(Impact::Counted | Impact::Opened));
+        let counts = !earlier
+            .filter(|(attempt, _)| Some(attempt.deployment_id.as_str()) == own)
+            .any(|(_, impact)| was_blamed(impact));
+        pass.failed(failure.blow(), counts, now)
+    }
+
+    /// Notes that a slow client held up the answer.
+    pub(super) fn was_blocked(&mut self, by: Duration) {
+        self.blocked += by;
+    }
+
+    /// Notes that the client wants routing facts.
+    pub(super) fn explain(&mut self, strategies: Strategies) {
+        self.strategies = Some(strategies);
+    }
+
+    /// Whether the client asked for routing facts.
+    pub(super) fn explains(&self) -> bool {
+        self.strategies.is_some()
+    }
+
+    /// The routing facts as JSON, if the client asked for them.
+    pub(super) fn routing(&self) -> Option<String> {
+        let strategies = self.strategies?;
+        let served = self.served_by.as_ref().map_or("", |target| target.public_model.as_str());
+        let attempts = self.attempts.iter().zip(&self.impacts).enumerate();
+        let attempts = attempts.map(|(index, (attempt, impact))| metadata::Attempt {
+            index,
+            ok: attempt.ok,
+            latency_ms: attempt.duration_ms,
+            error_class: attempt.class.as_deref(),
+            http_status: attempt.http_status,
+            health_impact: impact.map(Impact::as_str),
+        });
+        Some(metadata::write(&metadata::Routing {
+            served_model: served,
+            routing_strategy: strategies.routing.as_str(),
+            unsupported_parameter_strategy: strategies.parameters.as_str(),
+            fallback_used: served != self.facts.public_model,
+            attempt_count: self.attempts.len(),
+            attempts: attempts.collect(),
+        }))
+    }
+
     /// Attempts so far.
     pub(super) fn attempts(&self) -> u32 {
         u32::try_from(self.attempts.len()).unwrap_or(u32::MAX)
@@ -180,6 +254,10 @@ impl Record {
     pub(super) fn output_begins(&mut self) {
         if self.first_output_ms.is_none() {
             self.first_output_ms = Some(self.elapsed_ms());
+        }
+        let now = self.account.parts().clock.instant();
+        if let Some(pass) = &mut self.pass {
+            pass.committed(now);
         }
         let duration_ms = self.attempt_ms();
         if let Some(attempt) = self.attempts.last_mut() {
@@ -218,6 +296,7 @@ impl Record {
             return None;
         }
         let (usage, estimated) = self.used(ending);
+        self.praise(ending, &usage);
         let pricing = self.served_by.as_ref().map(|target| &target.resolved.pricing);
         let cost = pricing.and_then(|pricing| pricing.cost(&usage));
         self.log(ending, fault, &usage, cost);
@@ -236,6 +315,16 @@ impl Record {
         let tokens = usage.input.saturating_add(usage.output);
         let settlement = Settlement { hold, tokens, cost: cost.unwrap_or_default(), record };
         Some(self.hand_over(settlement, deployment))
+    }
+
+    /// Tells health of an answer, and that the attempt is over.
+    fn praise(&mut self, ending: Ending, usage: &TokenUsage) {
+        let now = self.account.parts().clock.instant();
+        let (Some(mut pass), Some(began)) = (self.pass.take(), self.attempt_began) else { return };
+        if ending == Ending::Success {
+            let latency = now.saturating_duration_since(began).saturating_sub(self.blocked);
+            pass.succeeded(latency, usage.input.saturating_add(usage.output), usage.output, now);
+        }
     }
 
     /// Settles in a task of its own, which neither a client that leaves nor a slow store can stop.

@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::Parts;
 use super::attempt::{BrokenStream, OpenStream, Step, stream_failure};
 use super::dispatch::Opening;
+use super::metadata::{self, Head};
 use super::settle::{Ending, Record};
 use super::states::Keep;
 use crate::canonical::Wire;
@@ -30,6 +31,7 @@ const KEEP_ALIVE: Bytes = Bytes::from_static(b": keep-alive\n\n");
 pub(super) struct Committed {
     pub open: Box<OpenStream>,
     pub target: Arc<Target>,
+    pub contract: Wire,
     pub record: Record,
     /// What keeps the answer when it is whole.
     pub keep: Option<Keep>,
@@ -91,6 +93,7 @@ pub(super) async fn pump_when_open(
 pub(super) async fn pump(parts: Arc<Parts>, mut stream: Committed, sender: mpsc::Sender<Bytes>) {
     let client = Client { sender, write_timeout: parts.bounds.client_write_timeout };
     let mut stopping = parts.stopping.clone();
+    let head = if stream.record.explains() { Head::read(&stream.open.pending) } else { None };
     let ending = tokio::select! {
         pumped = stream.pump(&parts, &client) => pumped,
         () = must_stop(&mut stopping) => Err(Stop::Failed(stopped())),
@@ -102,6 +105,9 @@ pub(super) async fn pump(parts: Arc<Parts>, mut stream: Committed, sender: mpsc:
             stream.record.settle(Ending::Success, None).await;
             stream.keep_answer().await;
             stream.open.relay.write_closing(&mut stream.open.pending);
+            if let Some(routing) = stream.record.routing() {
+                metadata::add_to_stream(stream.contract, &mut stream.open.pending, head.as_ref(), &routing);
+            }
             // Settled: a client that leaves now has its answer.
             _ = client.send(stream.open.pending.split().freeze()).await;
         }
@@ -143,6 +149,7 @@ impl Committed {
                 client.send(self.open.pending.split().freeze()).await?;
                 // What a slow client takes is not the provider's time.
                 self.end += before.elapsed();
+                self.record.was_blocked(before.elapsed());
             }
             let step = timeout_at(self.end, self.step(parts, client)).await.unwrap_or_else(|_| {
                 Err(Stop::Failed(Fault::new(Kind::Timeout).say("The answer took longer than the gateway allows.")))

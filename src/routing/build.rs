@@ -7,6 +7,7 @@ use crate::catalog::Catalog;
 use crate::domain::deployment::Deployment;
 use crate::domain::ids::DeploymentId;
 use crate::domain::limits::Limits;
+use crate::domain::secret::{Credentials, ExposeSecret};
 use crate::domain::virtual_key::{BudgetMode, DEFAULT_BUDGET_WAIT_MS, VirtualKey};
 use crate::vault::{Keyring, digest, open_credentials};
 
@@ -24,6 +25,7 @@ pub fn target_from_row(row: &Deployment, catalog: &Catalog, keyring: &Keyring) -
         public_model: row.spec.public_model.clone(),
         provider: row.spec.provider.clone(),
         upstream_model: row.spec.upstream_model.clone(),
+        upstream_account: upstream_account(&row.spec.provider, &row.spec.upstream_model, &credentials),
         credentials,
         resolved,
         pinned: row.spec.transport_overrides.clone(),
@@ -53,6 +55,20 @@ pub fn entry_from_row(row: &VirtualKey) -> KeyEntry {
         enabled: row.spec.enabled,
         expires_at: row.spec.expires_at,
     }
+}
+
+/// A digest of all that decides whose rate limit a call meets.
+fn upstream_account(provider: &str, upstream_model: &str, credentials: &Credentials) -> [u8; 16] {
+    let secrets = credentials.headers.iter().chain(&credentials.extra);
+    let named = secrets.flat_map(|(name, secret)| [name.as_str(), secret.expose_secret()]);
+    let key = credentials.api_key.as_ref().map(ExposeSecret::expose_secret).unwrap_or_default();
+    let base_url = credentials.base_url.as_deref().unwrap_or_default();
+    let pieces = [provider, upstream_model, base_url, key].into_iter().chain(named);
+    // What stands between the pieces keeps them apart.
+    let digest = digest(pieces.flat_map(|piece| [piece.as_bytes(), b"\n".as_slice()]));
+    let mut account = [0; 16];
+    account.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
+    account
 }
 
 /// `dep_` + 12 hex digits of a digest: stable, and says nothing of the id or its time.

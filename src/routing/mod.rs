@@ -4,18 +4,23 @@
 //!   path and not a copy of the table.
 //! - [`build`]: rows to snapshot entries; a row that does not validate or decrypt is quarantined, never an outage.
 //! - [`publish`]: swaps the snapshot in and tells those who wait for a revision.
-//! - [`mod@plan`]: public model to ordered candidates. Pure: the snapshot and the dice are passed in.
+//! - [`health`]: what is known of how deployments do: circuits, throttles, averages.
+//! - [`mod@plan`]: public model to ordered candidates. Pure: snapshot, health and dice are passed in.
+//! - [`strategy`]: the order of the candidates of one tier.
 //! - [`probe`]: the port for one real call of a deployment that an operator wants tested.
 //!
 //! Deliberately not here: how a candidate is called (`gateway`, `providers`), and where rows come from (`control`).
 
 pub mod build;
+pub mod health;
 pub mod plan;
 pub mod probe;
 pub mod publish;
 pub mod snapshot;
+pub mod strategy;
 
-pub use plan::{Candidate, Plan, Wants, candidate, plan};
+pub use health::{Availability, Blow, Health, Impact, Pass, Standing};
+pub use plan::{Candidate, Plan, Verdict, Wants, candidate, plan, survey};
 pub use probe::{ProbeDeployment, ProbeFailure, Probed};
 pub use publish::Publisher;
 pub use snapshot::{KeyEntry, Pool, Quarantined, Snapshot, SnapshotEdit, Target};

@@ -1,9 +1,13 @@
 //! Turns a public model into an ordered list of candidates. Pure: health arrives as facts, chance as dice.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::snapshot::{Snapshot, Target};
+use super::health::{Availability, Standing};
+use super::snapshot::{Pool, Snapshot, Target};
+use super::strategy;
 use crate::domain::operation::{Operation, Transport};
+use crate::domain::settings::RoutingStrategy;
 use crate::fault::{Fault, Kind, Outcome};
 
 /// What a request needs of the deployment that serves it.
@@ -15,6 +19,8 @@ pub struct Wants<'a> {
     pub operation: Operation,
     /// Wire shapes that can carry it, the client's own first.
     pub transports: &'a [Transport],
+    /// The opaque id of the deployment whose state the request carries.
+    pub origin: Option<&'a str>,
 }
 
 /// One deployment that can serve the request, and the wire shape to speak to it.
@@ -31,17 +37,59 @@ pub struct Candidate {
 pub struct Plan {
     /// First the one to try first.
     pub candidates: Vec<Candidate>,
+    /// How they were ordered.
+    pub strategy: RoutingStrategy,
 }
 
 /// A source of chance: answers a number below its argument, evenly distributed.
 pub type Dice<'a> = dyn FnMut(u64) -> u64 + 'a;
 
-/// Orders the usable deployments of a public model: higher tiers first, weighted chance within a tier, weight 0 last.
+/// How a deployment stands.
+pub type Look<'a> = dyn Fn(&Target) -> Standing + 'a;
+
+/// What becomes of a deployment for a request.
+#[derive(Debug, Clone)]
+pub enum Verdict {
+    /// It can be tried, and stands so.
+    Kept(Candidate, Standing),
+    /// It is switched off.
+    Disabled,
+    /// It does not serve the operation in a wire shape that can carry the request.
+    Unfit,
+    /// Its circuit is open for so long.
+    Cooldown(Duration),
+    /// Its provider asked to wait for so long.
+    RateLimited(Duration),
+}
+
+/// Every deployment of a pool, and what becomes of it.
+#[must_use]
+pub fn survey(pool: &Pool, wants: &Wants<'_>, look: &Look<'_>) -> Vec<(Arc<Target>, Verdict)> {
+    let judged = pool.targets.iter().map(|target| (Arc::clone(target), judge(target, wants, look)));
+    judged.collect()
+}
+
+fn judge(target: &Arc<Target>, wants: &Wants<'_>, look: &Look<'_>) -> Verdict {
+    if !target.enabled {
+        return Verdict::Disabled;
+    }
+    let Some(candidate) = candidate(target, wants) else { return Verdict::Unfit };
+    let standing = look(target);
+    match standing.availability {
+        Availability::Available | Availability::HalfOpen => Verdict::Kept(candidate, standing),
+        Availability::Cooldown(wait) => Verdict::Cooldown(wait),
+        Availability::RateLimited(wait) => Verdict::RateLimited(wait),
+    }
+}
+
+/// Orders the usable deployments of a public model: the maker of the state that the request carries, then higher tiers
+/// first, and within a tier as the strategy says; weight 0 last.
 ///
 /// # Errors
 /// `ModelNotFound`; `NoDeployments` when all are switched off; `UnsupportedCapability` when none serves the operation in
-/// a wire shape that can carry it.
-pub fn plan(snapshot: &Snapshot, wants: Wants<'_>, dice: &mut Dice<'_>) -> Outcome<Plan> {
+/// a wire shape that can carry it. With a time to wait: `RateLimited` when all providers asked for it, else
+/// `NoDeployments` with the code `deployments_in_cooldown`.
+pub fn plan(snapshot: &Snapshot, wants: Wants<'_>, look: &Look<'_>, dice: &mut Dice<'_>) -> Outcome<Plan> {
     let Some(pool) = snapshot.find_pool(wants.public_model) else {
         // Configured, but not understood or not decrypted: the caller is not to blame.
         if snapshot.is_withheld(wants.public_model) {
@@ -49,18 +97,73 @@ pub fn plan(snapshot: &Snapshot, wants: Wants<'_>, dice: &mut Dice<'_>) -> Outco
         }
         return Err(model_not_found(wants.public_model));
     };
-    let enabled: Vec<&Arc<Target>> = pool.enabled().collect();
-    if enabled.is_empty() {
+    if pool.enabled().next().is_none() {
         return Err(Kind::NoDeployments.into());
     }
-    let usable: Vec<Candidate> = enabled.iter().filter_map(|target| candidate(target, &wants)).collect();
-    if usable.is_empty() {
-        return Err(Fault::new(Kind::UnsupportedCapability).param("model").say(format!(
-            "The model `{}` has no deployment that serves {} here.",
-            wants.public_model, wants.operation
-        )));
+    let strategy = snapshot.settings().strategy(wants.public_model);
+    let mut usable = Vec::with_capacity(pool.targets.len());
+    let mut waits = Waits::default();
+    for target in &pool.targets {
+        match judge(target, &wants, look) {
+            Verdict::Kept(candidate, standing) => usable.push((candidate, standing)),
+            Verdict::Cooldown(wait) => waits.cooldown(wait),
+            Verdict::RateLimited(wait) => waits.throttle(wait),
+            Verdict::Disabled | Verdict::Unfit => {}
+        }
     }
-    Ok(Plan { candidates: order(usable, dice) })
+    if usable.is_empty() {
+        return Err(waits.fault().unwrap_or_else(|| {
+            Fault::new(Kind::UnsupportedCapability).param("model").say(format!(
+                "The model `{}` has no deployment that serves {} here.",
+                wants.public_model, wants.operation
+            ))
+        }));
+    }
+    let mut candidates = strategy::order(strategy, usable, dice);
+    let maker =
+        wants.origin.and_then(|origin| candidates.iter().position(|candidate| candidate.target.opaque_id == origin));
+    if let Some(position) = maker {
+        candidates.get_mut(..=position).unwrap_or_default().rotate_right(1);
+    }
+    Ok(Plan { candidates, strategy })
+}
+
+/// How long deployments that could serve do not.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Waits {
+    cooldown: Option<Duration>,
+    throttle: Option<Duration>,
+}
+
+impl Waits {
+    /// One is in cooldown.
+    pub fn cooldown(&mut self, wait: Duration) {
+        self.cooldown = Some(self.cooldown.map_or(wait, |known| known.min(wait)));
+    }
+
+    /// One is throttled by its provider.
+    pub fn throttle(&mut self, wait: Duration) {
+        self.throttle = Some(self.throttle.map_or(wait, |known| known.min(wait)));
+    }
+
+    /// What a caller is told when there are no others; `None` when nothing has to wait.
+    #[must_use]
+    pub fn fault(self) -> Option<Fault> {
+        match (self.cooldown, self.throttle) {
+            (None, None) => None,
+            (None, Some(wait)) => Some(
+                Fault::new(Kind::RateLimited)
+                    .say("The provider's rate limit for this model has been reached; try again later.")
+                    .retry_after(wait),
+            ),
+            (Some(wait), throttle) => Some(
+                Fault::new(Kind::NoDeployments)
+                    .code("deployments_in_cooldown")
+                    .say("Every deployment of this model has failed lately and is being left alone; try again later.")
+                    .retry_after(throttle.map_or(wait, |other| other.min(wait))),
+            ),
+        }
+    }
 }
 
 /// The fault for a public model that is not configured.
@@ -80,38 +183,4 @@ pub fn candidate(target: &Arc<Target>, wants: &Wants<'_>) -> Option<Candidate> {
         None => wants.transports.iter().copied().find(|transport| operation.transports.contains(transport)),
     }?;
     Some(Candidate { target: Arc::clone(target), transport })
-}
-
-/// Weighted order without replacement, tier by tier. One candidate needs no dice.
-fn order(mut usable: Vec<Candidate>, dice: &mut Dice<'_>) -> Vec<Candidate> {
-    if usable.len() == 1 {
-        return usable;
-    }
-    let mut ordered = Vec::with_capacity(usable.len());
-    while let Some(tier) = usable.iter().map(|candidate| candidate.target.priority).max() {
-        let (mut members, rest): (Vec<_>, Vec<_>) =
-            usable.into_iter().partition(|candidate| candidate.target.priority == tier);
-        usable = rest;
-        while !members.is_empty() {
-            let picked = pick(&members, dice);
-            ordered.push(members.remove(picked));
-        }
-    }
-    ordered
-}
-
-fn pick(members: &[Candidate], dice: &mut Dice<'_>) -> usize {
-    let total: u64 = members.iter().map(|candidate| u64::from(candidate.target.weight)).sum();
-    if total == 0 {
-        return 0;
-    }
-    let mut roll = dice(total);
-    for (position, candidate) in members.iter().enumerate() {
-        let weight = u64::from(candidate.target.weight);
-        if roll < weight {
-            return position;
-        }
-        roll -= weight;
-    }
-    0
 }

@@ -31,6 +31,8 @@ pub struct Target {
     pub provider: String,
     /// The provider's name of the model.
     pub upstream_model: String,
+    /// Names the upstream model at its provider's account; equal for deployments that share its rate limit.
+    pub upstream_account: [u8; 16],
     /// Decrypted credentials.
     pub credentials: Credentials,
     /// What it can do and costs.
@@ -225,6 +227,12 @@ impl Snapshot {
     /// The router settings.
     #[must_use]
     pub fn settings(&self) -> &RouterSettings {
+        &self.settings
+    }
+
+    /// The router settings, to keep for as long as an attempt lasts.
+    #[must_use]
+    pub fn shared_settings(&self) -> &Arc<RouterSettings> {
         &self.settings
     }
 

@@ -1,4 +1,4 @@
-//! `GET /v1/models` and `GET /v1/models/{model}`.
+//! `GET /v1/models`, `GET /v1/models/{model}` and `GET /v1/models/{model}/deployments`.
 
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
@@ -8,13 +8,41 @@ use serde::Serialize;
 use super::{HttpState, credentials, render};
 use crate::api::envelope;
 use crate::fault::{Fault, Kind, Outcome};
-use crate::gateway::models::ModelCard;
+use crate::gateway::models::{DeploymentCard, ModelCard};
 use crate::gateway::{Caller, Snapshot};
 
 #[derive(Serialize)]
-struct List {
+struct List<T> {
     object: &'static str,
-    data: Vec<Model>,
+    data: Vec<T>,
+}
+
+#[derive(Serialize)]
+struct Deployment {
+    id: String,
+    object: &'static str,
+    provider: String,
+    status: &'static str,
+    retry_after_ms: Option<u64>,
+    weight: u32,
+    limits: Limits,
+    metrics: Metrics,
+}
+
+#[derive(Serialize)]
+struct Limits {
+    rpm: Option<u32>,
+    tpm: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct Metrics {
+    inflight: u32,
+    rpm: u64,
+    tpm: u64,
+    health_score: Option<f64>,
+    latency_ms: Option<f64>,
+    throughput_tps: Option<f64>,
 }
 
 #[derive(Serialize)]
@@ -67,9 +95,42 @@ pub(super) async fn list(State(state): State<HttpState>, request: Request) -> Re
 
 pub(super) async fn get(State(state): State<HttpState>, Path(model): Path<String>, request: Request) -> Response {
     let snapshot = state.gateway.snapshot();
+    // A model's own name may end like the path below it, and goes first.
+    if let Some(pool) = model.strip_suffix("/deployments").filter(|_| snapshot.find_pool(&model).is_none()) {
+        return respond(deployments(&state, &snapshot, pool, request.headers()));
+    }
     let found = visitor(&state, &snapshot, request.headers())
         .and_then(|caller| state.gateway.get_model(&snapshot, caller.as_ref(), &model));
     respond(found.map(write_card))
+}
+
+/// The pool of a model. A credential is needed even where the list of models is public.
+fn deployments(state: &HttpState, snapshot: &Snapshot, model: &str, headers: &HeaderMap) -> Outcome<List<Deployment>> {
+    let caller = state.gateway.authenticate(snapshot, &credentials::presented(headers))?;
+    let cards = state.gateway.list_deployments(snapshot, &caller, model)?;
+    Ok(List { object: "list", data: cards.into_iter().map(write_deployment).collect() })
+}
+
+fn write_deployment(card: DeploymentCard) -> Deployment {
+    let standing = card.standing;
+    let wait = |wait: std::time::Duration| Some(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+    Deployment {
+        id: card.id,
+        object: "deployment",
+        provider: card.provider,
+        status: card.status,
+        retry_after_ms: card.wait.and_then(wait),
+        weight: card.weight,
+        limits: Limits { rpm: card.rpm_limit, tpm: card.tpm_limit },
+        metrics: Metrics {
+            inflight: standing.in_flight,
+            rpm: standing.requests_per_minute,
+            tpm: standing.tokens_per_minute,
+            health_score: standing.success_rate,
+            latency_ms: standing.latency_ms,
+            throughput_tps: standing.tokens_per_second,
+        },
+    }
 }
 
 /// Who looks. A credential that is shown must be right; none is needed where the list is public.

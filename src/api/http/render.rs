@@ -36,6 +36,9 @@ pub(super) fn answer(contract: Wire, answer: Answer) -> Response {
     };
     limits::write(contract, answer.standing.as_ref(), response.headers_mut());
     write_dropped(&answer.dropped, &mut response);
+    if let Some(id) = answer.served_by.and_then(|id| HeaderValue::try_from(id).ok()) {
+        response.headers_mut().insert(HeaderName::from_static(header::SERVED_BY), id);
+    }
     response
 }
 

@@ -91,6 +91,7 @@ async fn call(
         caller,
         contract,
         is_strict: is_on(&parts.headers, header::STRICT)?,
+        wants_routing: is_on(&parts.headers, header::ROUTING_METADATA)?,
         body: held.bytes.clone(),
         forwarded: passing(&parts.headers, forwarded),
         request_id: request_id(&parts.headers),

@@ -48,39 +48,11 @@ async fn settings_that_nothing_follows_are_refused_unless_they_say_what_happens_
     let world = World::new().await;
     let update = |patch| world.control.routing.update_settings(&GRPC, patch, Default::default());
     let ahead = SettingsPatch {
-        routing_strategy: Patch::Set(RoutingStrategy::LeastBusy),
-        model_overrides: Patch::Set(BTreeMap::from([
-            ("m".to_owned(), RoutingStrategy::PriceBased),
-            ("n".to_owned(), RoutingStrategy::SimpleShuffle),
-        ])),
-        allowed_fails: Patch::Set(4),
-        cooldown_seconds: Patch::Set(6),
-        failure_window_seconds: Patch::Set(61),
-        max_cooldown_seconds: Patch::Set(301),
-        half_open_probe_seconds: Patch::Set(31),
-        configuration_cooldown_seconds: Patch::Set(301),
-        throttle_cooldown_seconds: Patch::Set(61),
-        retry_after_seconds: Patch::Set(2),
         execution_policies: Patch::Set(BTreeMap::from([(Operation::EmbeddingCreate, policy(|_| {}))])),
         ..SettingsPatch::default()
     };
     let fault = update(ahead).await.unwrap_err();
-    assert_eq!(
-        fields(&fault),
-        [
-            "allowedFails",
-            "configurationCooldownSeconds",
-            "cooldownSeconds",
-            "executionPolicies.embedding.create",
-            "failureWindowSeconds",
-            "halfOpenProbeSeconds",
-            "maxCooldownSeconds",
-            "modelOverrides.m",
-            "retryAfterSeconds",
-            "routingStrategy",
-            "throttleCooldownSeconds",
-        ]
-    );
+    assert_eq!(fields(&fault), ["executionPolicies.embedding.create"]);
     let same = SettingsPatch {
         routing_strategy: Patch::Set(RoutingStrategy::SimpleShuffle),
         allowed_fails: Patch::Set(3),
@@ -89,6 +61,49 @@ async fn settings_that_nothing_follows_are_refused_unless_they_say_what_happens_
         ..SettingsPatch::default()
     };
     assert!(update(same).await.is_ok());
+}
+
+#[tokio::test]
+async fn strategies_and_circuits_are_set_and_in_force_at_once() {
+    let world = World::new().await;
+    let update = |patch| world.control.routing.update_settings(&GRPC, patch, Default::default());
+    let all = SettingsPatch {
+        routing_strategy: Patch::Set(RoutingStrategy::LeastBusy),
+        model_overrides: Patch::Set(BTreeMap::from([("m".to_owned(), RoutingStrategy::PriceBased)])),
+        allowed_fails: Patch::Set(4),
+        cooldown_seconds: Patch::Set(6),
+        failure_window_seconds: Patch::Set(61),
+        max_cooldown_seconds: Patch::Set(301),
+        half_open_probe_seconds: Patch::Set(31),
+        configuration_cooldown_seconds: Patch::Set(301),
+        throttle_cooldown_seconds: Patch::Set(61),
+        retry_after_seconds: Patch::Set(2),
+        ..SettingsPatch::default()
+    };
+    let stored = update(all).await.unwrap();
+    let snapshot = world.snapshot();
+    assert_eq!(snapshot.settings(), &stored.settings);
+    assert_eq!(snapshot.settings().strategy("m"), RoutingStrategy::PriceBased);
+    assert_eq!(snapshot.settings().strategy("n"), RoutingStrategy::LeastBusy);
+    for (patch, field) in [
+        (SettingsPatch { allowed_fails: Patch::Set(1001), ..SettingsPatch::default() }, "allowedFails"),
+        (SettingsPatch { cooldown_seconds: Patch::Set(0), ..SettingsPatch::default() }, "cooldownSeconds"),
+        (SettingsPatch { failure_window_seconds: Patch::Set(0), ..SettingsPatch::default() }, "failureWindowSeconds"),
+        (
+            SettingsPatch { half_open_probe_seconds: Patch::Set(3601), ..SettingsPatch::default() },
+            "halfOpenProbeSeconds",
+        ),
+        (
+            SettingsPatch { configuration_cooldown_seconds: Patch::Set(86_401), ..SettingsPatch::default() },
+            "configurationCooldownSeconds",
+        ),
+        (
+            SettingsPatch { throttle_cooldown_seconds: Patch::Set(0), ..SettingsPatch::default() },
+            "throttleCooldownSeconds",
+        ),
+    ] {
+        assert_eq!(fields(&update(patch).await.unwrap_err()), [field]);
+    }
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 mod edits;
 mod plans;
+mod strategies;
 
 use std::collections::BTreeMap;
 
@@ -15,7 +16,7 @@ use crate::domain::price::Pricing;
 use crate::domain::secret::Credentials;
 use crate::time::Timestamp;
 
-const START: Timestamp = Timestamp::from_unix_ms(1_800_000_000_000);
+pub(super) const START: Timestamp = Timestamp::from_unix_ms(1_800_000_000_000);
 
 fn model(name: &str) -> PublicModel {
     PublicModel::parse(name).unwrap()
@@ -26,7 +27,7 @@ fn id(n: u128) -> DeploymentId {
 }
 
 /// Text in chat completions and responses, enabled, weight 1, tier 0.
-fn target(n: u128, public_model: &str) -> Target {
+pub(super) fn target(n: u128, public_model: &str) -> Target {
     let transports = vec![Transport::ChatCompletions, Transport::Responses];
     let profile = OperationProfile::default();
     let text = ResolvedOperation { profile, transport: Transport::ChatCompletions, transports };
@@ -36,6 +37,7 @@ fn target(n: u128, public_model: &str) -> Target {
         public_model: model(public_model),
         provider: "echo".to_owned(),
         upstream_model: "up".to_owned(),
+        upstream_account: n.to_be_bytes(),
         credentials: Credentials::default(),
         resolved: Resolved {
             source: ProfileSource::Preset,

@@ -6,7 +6,7 @@ use super::{START, id, target};
 use crate::domain::ids::Revision;
 use crate::domain::operation::{Operation, Transport};
 use crate::fault::{Kind, Outcome};
-use crate::routing::{Snapshot, Target, Wants, plan};
+use crate::routing::{Snapshot, Standing, Target, Wants, plan};
 
 const CHAT: &[Transport] = &[Transport::ChatCompletions];
 const ANY: &[Transport] = &[Transport::Messages, Transport::Responses, Transport::ChatCompletions];
@@ -18,13 +18,17 @@ fn snapshot(targets: Vec<Target>) -> Snapshot {
 }
 
 fn wants<'a>(public_model: &'a str, transports: &'a [Transport]) -> Wants<'a> {
-    Wants { public_model, operation: Operation::TextGenerate, transports }
+    Wants { public_model, operation: Operation::TextGenerate, transports, origin: None }
 }
 
 /// The candidates' ids as numbers, in order.
 fn order(snapshot: &Snapshot, transports: &[Transport], dice: &mut dyn FnMut(u64) -> u64) -> Vec<u128> {
-    let plan = plan(snapshot, wants("m", transports), dice).unwrap();
+    let plan = plan(snapshot, wants("m", transports), &well, dice).unwrap();
     plan.candidates.iter().map(|candidate| candidate.target.id.as_uuid().as_u128()).collect()
+}
+
+fn well(_: &Target) -> Standing {
+    Standing::UNKNOWN
 }
 
 fn kind<T>(outcome: Outcome<T>) -> Option<Kind> {
@@ -79,7 +83,7 @@ fn a_pool_of_weight_zero_still_serves_and_one_candidate_needs_no_dice() {
 fn disabled_deployments_take_no_traffic() {
     let off = |n| Target { enabled: false, ..target(n, "m") };
     assert_eq!(order(&snapshot(vec![off(1), target(2, "m")]), CHAT, &mut no_dice), [2]);
-    let outcome = plan(&snapshot(vec![off(1), off(2)]), wants("m", CHAT), &mut no_dice);
+    let outcome = plan(&snapshot(vec![off(1), off(2)]), wants("m", CHAT), &well, &mut no_dice);
     assert_eq!(kind(outcome), Some(Kind::NoDeployments));
 }
 
@@ -96,7 +100,7 @@ fn the_clients_own_wire_shape_is_preferred_and_a_pin_decides() {
         pinned(2, Transport::Messages),
         pinned(3, Transport::GenerateContent),
     ]);
-    let plan = plan(&snapshot, wants("m", ANY), &mut no_dice_but_one).unwrap();
+    let plan = plan(&snapshot, wants("m", ANY), &well, &mut no_dice_but_one).unwrap();
     let spoken: Vec<Transport> = plan.candidates.iter().map(|candidate| candidate.transport).collect();
     assert_eq!(spoken, [Transport::Responses, Transport::ChatCompletions, Transport::Messages]);
 }
@@ -110,17 +114,17 @@ fn no_dice_but_one(sides: u64) -> u64 {
 #[test]
 fn what_cannot_be_served_says_why() {
     let snapshot = snapshot(vec![target(1, "m")]);
-    let unknown = plan(&snapshot, wants("ghost", CHAT), &mut no_dice).unwrap_err();
+    let unknown = plan(&snapshot, wants("ghost", CHAT), &well, &mut no_dice).unwrap_err();
     assert_eq!((unknown.kind(), unknown.at()), (Kind::ModelNotFound, Some("model")));
     assert!(unknown.message().contains("`ghost`"));
-    let other_wire = plan(&snapshot, wants("m", &[Transport::Messages]), &mut no_dice);
+    let other_wire = plan(&snapshot, wants("m", &[Transport::Messages]), &well, &mut no_dice);
     assert_eq!(kind(other_wire), Some(Kind::UnsupportedCapability));
     let embed = Wants { operation: Operation::EmbeddingCreate, ..wants("m", ANY) };
-    let embed = plan(&snapshot, embed, &mut no_dice).unwrap_err();
+    let embed = plan(&snapshot, embed, &well, &mut no_dice).unwrap_err();
     assert_eq!(embed.kind(), Kind::UnsupportedCapability);
     assert!(embed.message().contains("embedding.create"));
     let long = "x".repeat(10_000);
-    assert!(plan(&snapshot, wants(&long, CHAT), &mut no_dice).unwrap_err().message().len() < 200);
+    assert!(plan(&snapshot, wants(&long, CHAT), &well, &mut no_dice).unwrap_err().message().len() < 200);
     assert_eq!(snapshot.find_deployment(id(1)).unwrap().id, id(1));
 }
 
@@ -129,9 +133,9 @@ fn a_model_whose_only_deployment_is_left_out_is_unavailable_and_not_unknown() {
     let mut edit = snapshot(vec![target(1, "m")]).edit();
     edit.withhold_deployment(id(1), target(1, "m").public_model);
     let withheld = edit.finish(Revision(2), START);
-    assert_eq!(kind(plan(&withheld, wants("m", CHAT), &mut no_dice)), Some(Kind::NoDeployments));
+    assert_eq!(kind(plan(&withheld, wants("m", CHAT), &well, &mut no_dice)), Some(Kind::NoDeployments));
     let mut edit = withheld.edit();
     edit.remove_deployment(id(1));
     let gone = edit.finish(Revision(3), START);
-    assert_eq!(kind(plan(&gone, wants("m", CHAT), &mut no_dice)), Some(Kind::ModelNotFound));
+    assert_eq!(kind(plan(&gone, wants("m", CHAT), &well, &mut no_dice)), Some(Kind::ModelNotFound));
 }

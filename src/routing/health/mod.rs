@@ -1,0 +1,295 @@
+//! What is known here of how deployments do: circuits, quarantines, throttles, requests in flight, and averages.
+//!
+//! Facts of this process alone. Each deployment has a cell with a lock of its own, held for a few instructions and never
+//! across a wait; finding the cell takes no lock. Time and settings are passed in.
+//!
+//! A circuit opens after more than `allowedFails` transient failures within the window. When its cooldown is over exactly
+//! one request may try the deployment; its outcome closes the circuit or opens it for twice as long. A quarantine is the
+//! same circuit, opened by faults of configuration. What a caller did wrong, and what the gateway refuses itself, is no
+//! fact about a deployment and is not told here.
+
+mod cell;
+mod throttle;
+mod window;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use imbl::HashMap;
+
+use super::snapshot::{Snapshot, Target};
+use crate::domain::ids::DeploymentId;
+use crate::domain::settings::RouterSettings;
+use cell::{Cell, Entry};
+use throttle::Throttles;
+
+/// Cells of deployments that are gone are let go when there are so many more cells than deployments.
+const SPARE_CELLS: usize = 256;
+
+/// Whether a deployment takes a request now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Availability {
+    /// Yes.
+    Available,
+    /// One request may try it.
+    HalfOpen,
+    /// Its circuit is open, or another request is trying it; so long.
+    Cooldown(Duration),
+    /// Its provider asked to wait; so long.
+    RateLimited(Duration),
+}
+
+/// How a deployment stands.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Standing {
+    /// Whether it takes a request.
+    pub availability: Availability,
+    /// Requests under way.
+    pub in_flight: u32,
+    /// Requests of the last 60 seconds.
+    pub requests_per_minute: u64,
+    /// Tokens of the last 60 seconds, input and output.
+    pub tokens_per_minute: u64,
+    /// Time to the last byte in milliseconds, averaged exponentially; `None` before the first answer.
+    pub latency_ms: Option<f64>,
+    /// Output tokens a second, averaged exponentially; `None` before the first answer with tokens.
+    pub tokens_per_second: Option<f64>,
+    /// Share of answers among the attempts of the last ten minutes; `None` without any.
+    pub success_rate: Option<f64>,
+}
+
+impl Standing {
+    /// Of a deployment of which nothing is known.
+    pub const UNKNOWN: Self = Self {
+        availability: Availability::Available,
+        in_flight: 0,
+        requests_per_minute: 0,
+        tokens_per_minute: 0,
+        latency_ms: None,
+        tokens_per_second: None,
+        success_rate: None,
+    };
+}
+
+/// A failed attempt, as far as health needs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blow {
+    /// The provider failed.
+    Transient,
+    /// Our key, access or model name is wrong.
+    Configuration,
+    /// The provider is over its rate and asks to wait, or does not say how long.
+    Throttle(Option<Duration>),
+    /// Says nothing of the deployment.
+    Harmless,
+}
+
+/// What a failed attempt did to its deployment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Impact {
+    /// Nothing.
+    None,
+    /// It was counted.
+    Counted,
+    /// The circuit opened.
+    Opened,
+    /// The deployment was quarantined.
+    Quarantined,
+    /// The upstream model is left alone for a while.
+    Throttled,
+}
+
+impl Impact {
+    /// Its word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Counted => "failure_counted",
+            Self::Opened => "circuit_opened",
+            Self::Quarantined => "quarantined",
+            Self::Throttled => "throttled",
+        }
+    }
+}
+
+/// The facts of all deployments.
+#[derive(Debug)]
+pub struct Health {
+    origin: Instant,
+    cells: ArcSwap<HashMap<DeploymentId, Arc<Cell>>>,
+    throttles: Throttles,
+    tickets: AtomicU64,
+}
+
+impl Health {
+    /// Nothing is known. `origin` is the present.
+    #[must_use]
+    pub fn new(origin: Instant) -> Self {
+        Self { origin, cells: ArcSwap::default(), throttles: Throttles::default(), tickets: AtomicU64::new(1) }
+    }
+
+    /// How a deployment stands.
+    #[must_use]
+    pub fn standing(&self, target: &Target, now: Instant) -> Standing {
+        let known = self.cells.load().get(&target.id).cloned();
+        let mut standing = known.map_or(Standing::UNKNOWN, |cell| cell.standing(target.revision, self.at(now)));
+        if let (Availability::Available | Availability::HalfOpen, Some(wait)) =
+            (standing.availability, self.throttles.wait(&target.upstream_account, now))
+        {
+            standing.availability = Availability::RateLimited(wait);
+        }
+        standing
+    }
+
+    /// Lets a request in. A circuit that is half open lets one in at a time.
+    ///
+    /// # Errors
+    /// Why not, and for how long.
+    pub fn enter(
+        self: &Arc<Self>,
+        target: &Target,
+        settings: &Arc<RouterSettings>,
+        now: Instant,
+    ) -> Result<Pass, Availability> {
+        if let Some(wait) = self.throttles.wait(&target.upstream_account, now) {
+            return Err(Availability::RateLimited(wait));
+        }
+        let cell = self.cell(target.id);
+        let ticket = self.tickets.fetch_add(1, Ordering::Relaxed);
+        let patience = seconds(settings.half_open_probe_seconds);
+        let is_probe = match cell.enter(target.revision, self.at(now), (ticket, patience)) {
+            Entry::Open => false,
+            Entry::Probe => true,
+            Entry::Closed(wait) => return Err(Availability::Cooldown(wait)),
+        };
+        Ok(Pass {
+            health: Arc::clone(self),
+            cell,
+            settings: Arc::clone(settings),
+            account: target.upstream_account,
+            revision: target.revision,
+            ticket: is_probe.then_some(ticket),
+        })
+    }
+
+    /// A test of the deployment succeeded: circuit and quarantine end.
+    pub fn absolve(&self, target: &Target) {
+        if let Some(cell) = self.cells.load().get(&target.id) {
+            cell.absolve();
+        }
+    }
+
+    /// A test found the deployment's configuration wrong.
+    pub fn condemn(&self, target: &Target, settings: &RouterSettings, now: Instant) {
+        self.cell(target.id).condemn(target.revision, settings, now);
+    }
+
+    /// Forgets deployments that are no more, once they are many.
+    pub fn tidy(&self, snapshot: &Snapshot) {
+        let (deployments, _, _) = snapshot.counts();
+        if self.cells.load().len() > deployments.saturating_mul(2).saturating_add(SPARE_CELLS) {
+            self.cells.rcu(|cells| {
+                let mut kept = HashMap::clone(cells);
+                kept.retain(|id, _| snapshot.find_deployment(*id).is_some());
+                kept
+            });
+        }
+    }
+
+    fn cell(&self, id: DeploymentId) -> Arc<Cell> {
+        if let Some(cell) = self.cells.load().get(&id) {
+            return Arc::clone(cell);
+        }
+        let new = Arc::new(Cell::default());
+        self.cells.rcu(|cells| {
+            let mut more = HashMap::clone(cells);
+            more.entry(id).or_insert_with(|| Arc::clone(&new));
+            more
+        });
+        self.cells.load().get(&id).cloned().unwrap_or(new)
+    }
+
+    fn at(&self, now: Instant) -> Moment {
+        Moment { now, second: now.saturating_duration_since(self.origin).as_secs() }
+    }
+}
+
+/// A moment, and the whole seconds since the gateway began.
+#[derive(Debug, Clone, Copy)]
+struct Moment {
+    now: Instant,
+    second: u64,
+}
+
+/// One attempt at one deployment. Dropping it without an outcome counts for nothing.
+#[derive(Debug)]
+pub struct Pass {
+    health: Arc<Health>,
+    cell: Arc<Cell>,
+    settings: Arc<RouterSettings>,
+    account: [u8; 16],
+    revision: crate::domain::ids::Revision,
+    /// Held by the one request that tries a half-open circuit.
+    ticket: Option<u64>,
+}
+
+impl Pass {
+    /// The request is on its way.
+    pub fn begins(&mut self, now: Instant) {
+        self.cell.counts_request(self.health.at(now));
+    }
+
+    /// The attempt brought its first output: a half-open circuit lets others in again, on probation.
+    pub fn committed(&mut self, now: Instant) {
+        if let Some(ticket) = self.ticket.take() {
+            self.cell.on_probation(self.revision, ticket, (&self.settings, now));
+        }
+    }
+
+    /// The answer was whole: it took `latency` to its last byte and has so many tokens in all and of output.
+    pub fn succeeded(&mut self, latency: Duration, tokens: u64, output: u64, now: Instant) {
+        let ticket = self.ticket.take();
+        self.health.throttles.passed(&self.account, now);
+        self.cell.succeeded(self.revision, ticket, self.health.at(now), (latency, tokens, output));
+    }
+
+    /// The attempt failed. `counts`: whether it is the request's first failure at this deployment.
+    pub fn failed(&mut self, blow: Blow, counts: bool, now: Instant) -> Impact {
+        let ticket = self.ticket.take();
+        match blow {
+            Blow::Transient => {
+                let at = self.health.at(now);
+                self.cell.failed(self.revision, (ticket, counts), at, &self.settings)
+            }
+            Blow::Configuration => {
+                let at = self.health.at(now);
+                self.cell.misconfigured(self.revision, (ticket, counts), at, &self.settings)
+            }
+            Blow::Throttle(wait) => {
+                self.cell.give_back(ticket);
+                self.health.throttles.throttled(&self.account, wait, &self.settings, now);
+                Impact::Throttled
+            }
+            Blow::Harmless => {
+                self.cell.give_back(ticket);
+                Impact::None
+            }
+        }
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        self.cell.leave(self.ticket.take());
+    }
+}
+
+fn seconds(seconds: u32) -> Duration {
+    Duration::from_secs(seconds.into())
+}
+
+#[cfg(test)]
+mod tests;
