@@ -93,7 +93,7 @@ const HOMES: [(&str, &[&str]); 45] = [
     ("aes_gcm::", &["vault"]),
     ("sha2::", &["vault"]),
     ("subtle::", &["vault"]),
-    ("crc32fast::", &["vault"]),
+    ("crc32fast::", &["vault", "ledger"]),
     ("rand::", &["vault"]),
     // The encryption keys of the settings, keys of certificates and rendered requests with credentials are wiped, too.
     ("zeroize::", &["vault", "config", "control", "app"]),

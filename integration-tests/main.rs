@@ -41,6 +41,8 @@ mod responses_state;
 #[cfg(test)]
 mod routing;
 #[cfg(test)]
+mod shared_limits;
+#[cfg(test)]
 mod source_scan;
 #[cfg(test)]
 mod streams;

@@ -205,19 +205,3 @@ async fn one_replica_alone_on_postgresql_keeps_a_budget_exactly_and_over_a_resta
     assert!(second.iter().all(|status| matches!(status, 200 | 429)), "{second:?}");
     soon("the stop", running.stop()).await;
 }
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn replicas_that_cannot_count_together_refuse_limits_and_record_all_the_same() {
-    let database = Database::create().await;
-    let replica = crate::support::fleet::Replica::start(&database).await;
-    let refused = replica.admin("POST", "/admin/keys", &json!({"name": "x", "rpm": 1})).await;
-    refused.refused((400, "invalid_request_error", "", "rpm"));
-    replica.deploy_echo("m").await;
-    let (id, key) = replica.create_key().await;
-    assert_eq!(replica.status(&key, "m").await, 200);
-    // A limit that was accepted elsewhere is not ignored here.
-    database.run(&format!("UPDATE virtual_keys SET rpm = 100 WHERE id = '{id}'")).await;
-    let name = json!({"name": "renamed"});
-    replica.configure("PATCH", &format!("/admin/keys/{id}"), &name).await;
-    assert_eq!(replica.status(&key, "m").await, 503);
-}

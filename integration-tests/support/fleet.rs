@@ -107,7 +107,7 @@ impl Replica {
             ("CREDENTIALS_ENCRYPTION_KEY", ENCRYPTION_KEY),
         ];
         let variables: Vec<_> = own.into_iter().chain(extra.iter().copied()).collect();
-        let running = app::start(settings(folder.path(), &variables)).await.unwrap();
+        let running = Box::pin(app::start(settings(folder.path(), &variables))).await.unwrap();
         let client = Client::new(running.http_address);
         Self { running: Some(running), _folder: folder, client }
     }

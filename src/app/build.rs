@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use axum::Router;
@@ -43,8 +43,9 @@ use crate::fault::{Fault, Kind, Outcome};
 use crate::gateway::{Bounds, ErrorDetail, Gateway, Parts as GatewayParts, StateParts, States};
 use crate::ledger::Ledger;
 use crate::ledger::memory::MemoryLedger;
-use crate::ledger::redis::RedisLink;
+use crate::ledger::redis::{RedisLedger, RedisLink, Setup, beat};
 use crate::ledger::settle::Recorder;
+use crate::ledger::spool::{MOST_BYTES, Spool};
 use crate::providers;
 use crate::routing::{Health, ProbeDeployment, Publisher, Snapshot};
 use crate::time::{Clock, SystemClock};
@@ -56,6 +57,11 @@ pub(super) const FIRST_MODEL: &str = "echo";
 const MAX_REPLY_BYTES: usize = 64 * 1024 * 1024;
 const MAX_ERROR_BYTES: usize = 256 * 1024;
 const MAX_FRAME_BYTES: usize = 16 * 1024 * 1024;
+
+/// What the ledger's keys in Redis begin with. The tag keeps them together, should they ever be spread over servers.
+const LEDGER_PREFIX: &str = "unified:{ledger}:";
+/// In a ledger that was lost every replica holds again what it held by then: four signs of life.
+const LEDGER_YOUTH: Duration = Duration::from_secs(2);
 
 /// A gateway that serves.
 pub struct Running {
@@ -119,7 +125,12 @@ pub async fn start_among(config: Config, places: Places) -> Outcome<Running> {
     let Config { server, security, store: store_settings, limits, upstream, responses, .. } = config;
     let is_strict = store_settings.readiness == Strictness::Strict;
     let redis = store_settings.databases.as_ref().and_then(|databases| databases.redis.as_ref());
-    let redis = redis.map(RedisLink::new).transpose()?;
+    let redis = redis.map(|url| RedisLink::new(url, LEDGER_PREFIX)).transpose()?;
+    if let Some(link) = &redis {
+        link.check().await?;
+    }
+    let fails_open = store_settings.databases.as_ref().is_some_and(|databases| databases.fails_open);
+    let spool = store_settings.databases.as_ref().and_then(|_| spool(&store_settings.data_dir));
     let retention_days = store_settings.operations_retention_days;
     let (storage, secrets) = Storage::open(store_settings, security).await?;
     let storage = Arc::new(storage);
@@ -145,10 +156,24 @@ pub async fn start_among(config: Config, places: Places) -> Outcome<Running> {
     let publisher = Arc::new(Publisher::new(Snapshot::empty(clock.now())));
     let master = MasterKey::new(master_key.expose_secret());
     let auth = Arc::new(AdminAuth::new(master.clone(), Arc::clone(&clock)));
-    let recorder = Arc::new(Recorder::new(storage.stores().usage));
+    let identity = identity(&clock);
+    let recorder = Recorder::new(storage.stores().usage);
+    let recorder = Arc::new(match spool {
+        Some(spool) => recorder.with_spool(spool, Arc::clone(&clock)),
+        None => recorder,
+    });
+    let redis = redis.map(|link| {
+        let setup = Setup { replica: identity.id.as_uuid().to_string(), fails_open, youth: LEDGER_YOUTH };
+        let ledger = Arc::new(RedisLedger::new(link, setup, Arc::clone(&recorder), Arc::clone(&clock)));
+        let after: Weak<RedisLedger> = Arc::downgrade(&ledger);
+        recorder.tell(after);
+        ledger
+    });
     // Counters of this process alone are right only where it is alone.
-    let ledger: Arc<dyn Ledger> =
-        Arc::new(MemoryLedger::new(Arc::clone(&clock), Arc::clone(&recorder), redis.is_none()));
+    let ledger: Arc<dyn Ledger> = match &redis {
+        Some(shared) => Arc::clone(shared) as Arc<dyn Ledger>,
+        None => Arc::new(MemoryLedger::new(Arc::clone(&clock), Arc::clone(&recorder), true)),
+    };
     let calls = ClientSettings {
         connect_timeout: upstream.connect_timeout,
         extra_authorities_pem: upstream.extra_authorities.map(|bundle| bundle.pem),
@@ -185,7 +210,7 @@ pub async fn start_among(config: Config, places: Places) -> Outcome<Running> {
             retention: responses.retention,
         })),
     });
-    let core = Core::build(&storage, keyring, &clock, publisher, (ledger, Arc::new(gateway.clone())))?;
+    let core = Core::build(&storage, keyring, &clock, publisher, identity, (ledger, Arc::new(gateway.clone())))?;
     if !is_shared {
         // A file of one's own is there or it is not: what is wrong with it stops the start.
         core.propagation.load().await?;
@@ -253,11 +278,11 @@ pub async fn start_among(config: Config, places: Places) -> Outcome<Running> {
         last_breath.clone(),
     ));
     background.start(async move { recorder.run(must_end).await });
-    let redis = redis.map(|link| {
+    let redis = redis.map(|ledger| {
         let (is_up, seen) = watch::channel(false);
         let stop = last_breath.clone();
         background.start(async move {
-            _ = stop.run_until_cancelled(link.watch(is_up)).await;
+            _ = stop.run_until_cancelled(beat::run(ledger, is_up)).await;
         });
         seen
     });
@@ -318,6 +343,7 @@ impl Core {
         keyring: Arc<crate::vault::Keyring>,
         clock: &Arc<dyn Clock>,
         publisher: Arc<Publisher>,
+        identity: Identity,
         (ledger, probe): (Arc<dyn Ledger>, Arc<dyn ProbeDeployment>),
     ) -> Outcome<Self> {
         let stores = storage.stores();
@@ -339,7 +365,7 @@ impl Core {
             ledger,
             probe,
         };
-        let control = Control::new(parts, identity(clock), storage.mode(), env!("CARGO_PKG_VERSION"));
+        let control = Control::new(parts, identity, storage.mode(), env!("CARGO_PKG_VERSION"));
         Ok(Self { control, publisher, propagation })
     }
 
@@ -385,6 +411,17 @@ fn cors(origins: &Cors) -> Option<tower_http::cors::CorsLayer> {
         Cors::Off => None,
         Cors::Any => Some(http::cors::layer(None)),
         Cors::Origins(origins) => Some(http::cors::layer(Some(origins.clone()))),
+    }
+}
+
+/// Where records wait while PostgreSQL is away. Without a folder that can be written to they wait in memory.
+fn spool(data_dir: &std::path::Path) -> Option<Spool> {
+    match Spool::open(&data_dir.join("spool"), MOST_BYTES) {
+        Ok(spool) => Some(spool),
+        Err(error) => {
+            tracing::warn!(%error, "DATA_DIR cannot be written to: while PostgreSQL is away, records wait in memory alone");
+            None
+        }
     }
 }
 

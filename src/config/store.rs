@@ -32,6 +32,9 @@ pub(super) struct Raw {
     /// Redis connection URL, shared by all replicas; without it one replica alone may serve a PostgreSQL database [default: unset: counters are kept in process]
     #[arg(long, value_name = "URL")]
     redis_url: Option<String>,
+    /// Whether keys with limits are let through, uncounted, while Redis cannot be reached: true or false (they are answered 503)
+    #[arg(long, value_name = "BOOL", default_value = "false")]
+    ledger_fail_open: String,
     /// What GET /health/ready wants: serving (a configuration is in force) or strict (and PostgreSQL and Redis can be reached)
     #[arg(long, value_name = "SERVING|STRICT", default_value = "serving")]
     readiness: String,
@@ -66,6 +69,8 @@ pub struct Databases {
     pub auto_migrate: bool,
     /// Redis; `None`: one replica alone.
     pub redis: Option<SecretString>,
+    /// Whether keys with limits are let through while Redis cannot be reached.
+    pub fails_open: bool,
 }
 
 /// What readiness wants.
@@ -104,6 +109,8 @@ impl Raw {
         }
         let max_connections = problems.number("DATABASE_MAX_CONNECTIONS", &self.database_max_connections, 1..=1000);
         let auto_migrate = problems.choice("AUTO_MIGRATE", &self.auto_migrate, [("true", true), ("false", false)]);
+        let fails_open =
+            problems.choice("LEDGER_FAIL_OPEN", &self.ledger_fail_open, [("true", true), ("false", false)]);
         let readiness = problems.choice(
             "READINESS",
             &self.readiness,
@@ -116,6 +123,7 @@ impl Raw {
             max_connections: u32::try_from(max_connections).unwrap_or(u32::MAX),
             auto_migrate,
             redis,
+            fails_open,
         });
         let mode = if self.database_url.is_some() { Mode::Clustered } else { Mode::Embedded };
         let operations_retention_days = u32::try_from(retention).unwrap_or(u32::MAX);

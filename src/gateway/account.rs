@@ -123,6 +123,7 @@ impl Account {
             limits: key.limits,
             tokens: if key.limits.tpm.is_some() { self.tokens(plan) } else { 0 },
             budget,
+            least: self.least(plan),
         };
         let patience = Instant::now() + key.budget_wait;
         let mut pause = FIRST_LOOK;
@@ -164,6 +165,7 @@ impl Account {
             limits: target.limits,
             tokens: if target.limits.tpm.is_some() { self.tokens(std::slice::from_ref(candidate)) } else { 0 },
             budget: NanoCents(0),
+            least: NanoCents(0),
         };
         match self.parts.ledger.admit(&ask).await? {
             Admitted::Held(hold) => {
@@ -196,6 +198,19 @@ impl Account {
             self.parts.learned.tokens(&target.upstream_model, &self.size, bounds(target))
         };
         primary_tier(plan).map(of).max().unwrap_or_default()
+    }
+
+    /// What its input alone costs, where that is known.
+    fn least(&self, plan: &[Candidate]) -> NanoCents {
+        if !self.limits().any() {
+            return NanoCents(0);
+        }
+        let of = |candidate: &Candidate| {
+            let target = &candidate.target;
+            let input = self.parts.learned.input(&target.upstream_model, &self.size);
+            target.resolved.pricing.cost(&TokenUsage { input, ..TokenUsage::default() })
+        };
+        primary_tier(plan).filter_map(of).max().unwrap_or_default()
     }
 
     /// What the request may cost at one candidate.

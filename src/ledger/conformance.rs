@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::memory::MemoryLedger;
+use super::redis::{RedisLedger, RedisLink, Setup};
 use super::settle::Recorder;
 use super::{Admitted, Ask, Hold, Ledger, Limits, Reason, Refusal, Settlement, Subject};
 use crate::domain::ids::{OperationId, VirtualKeyId};
@@ -27,6 +28,13 @@ macro_rules! suite {
             $(#[tokio::test]
             async fn $case() {
                 super::$case(&super::World::memory()).await;
+            })+
+        }
+
+        mod redis {
+            $(#[tokio::test]
+            async fn $case() {
+                super::$case(&super::World::redis().await).await;
             })+
         }
     };
@@ -57,6 +65,8 @@ struct World {
     clock: Arc<ManualClock>,
     sink: Arc<FakeSink>,
     recorder: Arc<Recorder>,
+    /// The ledger, where it is in Redis, and what its keys begin with.
+    shared: Option<(Arc<RedisLedger>, String)>,
     _stop: tokio::sync::watch::Sender<bool>,
 }
 
@@ -68,17 +78,39 @@ impl World {
     fn around(sink: Arc<FakeSink>) -> Self {
         let clock = Arc::new(ManualClock::at(Timestamp::from_unix_ms(START_MS)));
         let recorder = Arc::new(Recorder::new(sink.clone()));
-        let (stop, must_stop) = tokio::sync::watch::channel(false);
-        let running = Arc::clone(&recorder);
-        #[expect(clippy::disallowed_methods, reason = "a test's own task ends with its runtime")]
-        drop(tokio::spawn(async move { running.run(must_stop).await }));
         let ledger = Arc::new(MemoryLedger::new(clock.clone(), Arc::clone(&recorder), true));
-        Self { ledger, clock, sink, recorder, _stop: stop }
+        Self { ledger, clock, sink, _stop: run(&recorder), recorder, shared: None }
+    }
+
+    /// Around the test command's Redis, with keys of its own.
+    async fn redis() -> Self {
+        let prefix = format!("test:{{{:032x}}}:", dice());
+        Self::sharing(Arc::new(FakeSink::default()), &prefix).await
+    }
+
+    async fn sharing(sink: Arc<FakeSink>, prefix: &str) -> Self {
+        #[expect(clippy::disallowed_methods, reason = "the test command tells where its servers are")]
+        let url = std::env::var("UNIFIED_TEST_REDIS_URL").expect("run `make test`, which starts the servers");
+        let clock = Arc::new(ManualClock::at(Timestamp::from_unix_ms(START_MS)));
+        let recorder = Arc::new(Recorder::new(sink.clone()));
+        let setup = Setup { replica: format!("{:032x}", dice()), fails_open: false, youth: Duration::ZERO };
+        let link = RedisLink::new(&url.as_str().into(), prefix).unwrap();
+        let mut ledger = RedisLedger::new(link, setup, Arc::clone(&recorder), clock.clone());
+        ledger.test_time = Some(Arc::clone(&clock));
+        let ledger = Arc::new(ledger);
+        let after: std::sync::Weak<RedisLedger> = Arc::downgrade(&ledger);
+        recorder.tell(after);
+        ledger.beat().await.unwrap();
+        let shared = Some((Arc::clone(&ledger), prefix.to_owned()));
+        Self { ledger, clock, sink, _stop: run(&recorder), recorder, shared }
     }
 
     /// Another process on the same store.
-    fn restarted(&self) -> Self {
-        Self::around(Arc::clone(&self.sink))
+    async fn restarted(&self) -> Self {
+        match &self.shared {
+            Some((_, prefix)) => Self::sharing(Arc::clone(&self.sink), prefix).await,
+            None => Self::around(Arc::clone(&self.sink)),
+        }
     }
 
     fn advance(&self, seconds: u64) {
@@ -102,6 +134,21 @@ impl World {
     }
 }
 
+/// Works the recorder off until this is dropped.
+fn run(recorder: &Arc<Recorder>) -> tokio::sync::watch::Sender<bool> {
+    let (stop, must_stop) = tokio::sync::watch::channel(false);
+    let running = Arc::clone(recorder);
+    #[expect(clippy::disallowed_methods, reason = "a test's own task ends with its runtime")]
+    drop(tokio::spawn(async move { running.run(must_stop).await }));
+    stop
+}
+
+/// A number that no other test has.
+fn dice() -> u128 {
+    use std::hash::{BuildHasher, RandomState};
+    u128::from(RandomState::new().hash_one(0)) << 64 | u128::from(RandomState::new().hash_one(1))
+}
+
 fn key() -> VirtualKeyId {
     VirtualKeyId::from_uuid(Uuid::from_u128(7))
 }
@@ -113,6 +160,7 @@ fn ask(number: u128, limits: Limits) -> Ask {
         limits,
         tokens: 0,
         budget: NanoCents(0),
+        least: NanoCents(0),
     }
 }
 
@@ -270,7 +318,7 @@ async fn a_reset_starts_from_zero_and_late_costs_stay_behind(world: &World) {
     let hold = world.ask(&costing(3, limits, 100)).await.unwrap();
     world.settle(hold, 0, 1).await;
     assert_eq!(world.spent(limits).await, (1, 0));
-    assert_eq!(world.restarted().spent(limits).await, (1, 0));
+    assert_eq!(world.restarted().await.spent(limits).await, (1, 0));
 }
 
 async fn settling_twice_settles_once(world: &World) {
@@ -302,7 +350,7 @@ async fn spending_is_known_after_a_restart(world: &World) {
     let limits = budget(100, Some(BudgetReset::Monthly));
     let hold = world.ask(&costing(1, limits, 10)).await.unwrap();
     world.settle(hold, 0, 95).await;
-    let again = world.restarted();
+    let again = world.restarted().await;
     let refusal = again.ask(&costing(2, limits, 6)).await.unwrap_err();
     assert!(matches!(refusal.reason, Reason::BudgetTooSmall { left: NanoCents(5), .. }), "{refusal:?}");
     assert!(again.ask(&costing(3, limits, 5)).await.is_ok());
@@ -318,7 +366,7 @@ async fn spending_without_limits_is_counted_and_known_once_a_limit_comes(world: 
     world.settle(late, 5, 20).await;
     assert_eq!(world.spent(limits).await, (50, 70));
     world.settle(hold, 0, 1).await;
-    assert_eq!(world.restarted().spent(limits).await, (51, 0));
+    assert_eq!(world.restarted().await.spent(limits).await, (51, 0));
 }
 
 async fn a_budget_whose_spending_cannot_be_read_lets_nobody_in(world: &World) {
@@ -337,6 +385,194 @@ async fn one_bad_record_does_not_hold_back_the_others(world: &World) {
     }
     assert_eq!(world.sink.ids(), ["a", "c"]);
     assert_eq!(world.sink.state.lock().unwrap().aside, ["bad"]);
+}
+
+mod shared {
+    //! What only a ledger has that replicas share.
+
+    use super::*;
+
+    /// Forgets everything that this test has in Redis.
+    async fn empty(world: &World) {
+        let (_, prefix) = world.shared.as_ref().unwrap();
+        #[expect(clippy::disallowed_methods, reason = "the test command tells where its servers are")]
+        let url = std::env::var("UNIFIED_TEST_REDIS_URL").unwrap();
+        let client = ::redis::Client::open(url).unwrap();
+        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+        let mut find = ::redis::cmd("KEYS");
+        let keys: Vec<String> = find.arg(format!("{prefix}*")).query_async(&mut connection).await.unwrap();
+        assert!(!keys.is_empty());
+        ::redis::cmd("DEL").arg(keys).query_async::<()>(&mut connection).await.unwrap();
+    }
+
+    async fn beat(world: &World) {
+        world.shared.as_ref().unwrap().0.beat().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn two_replicas_count_together() {
+        let a = World::redis().await;
+        let b = a.restarted().await;
+        let limits = Limits { parallel: Some(2), rpm: Some(3), ..budget(100, None) };
+        let first = a.ask(&costing(1, limits, 40)).await.unwrap();
+        let second = b.ask(&costing(2, limits, 40)).await.unwrap();
+        assert_eq!(a.ask(&costing(3, limits, 1)).await.unwrap_err().reason, Reason::Parallel);
+        b.settle(second, 0, 50).await;
+        assert_eq!(a.ask(&costing(3, limits, 20)).await.unwrap_err().reason, Reason::BudgetReserved);
+        a.settle(first, 0, 30).await;
+        assert_eq!((a.spent(limits).await, b.spent(limits).await), ((80, 0), (80, 0)));
+        let third = b.ask(&costing(4, limits, 20)).await.unwrap();
+        assert_eq!(a.ask(&costing(5, limits, 0)).await.unwrap_err().reason, Reason::Requests);
+        b.settle(third, 0, 20).await;
+        assert_eq!(a.ask(&costing(6, limits, 0)).await.unwrap_err().reason, Reason::BudgetSpent);
+    }
+
+    #[tokio::test]
+    async fn an_emptied_redis_forgets_neither_what_is_spent_nor_what_is_held() {
+        let a = World::redis().await;
+        let b = a.restarted().await;
+        let limits = Limits { parallel: Some(3), ..budget(100, None) };
+        let spent = a.ask(&costing(1, limits, 30)).await.unwrap();
+        a.settle(spent, 0, 30).await;
+        let (here, there) =
+            (a.ask(&costing(2, limits, 30)).await.unwrap(), b.ask(&costing(3, limits, 30)).await.unwrap());
+        empty(&a).await;
+        let fault = a.ledger.admit(&costing(4, limits, 30)).await.unwrap_err();
+        assert!(fault.kind() == crate::fault::Kind::Unavailable && fault.wait().is_some(), "nobody guesses");
+        // One that ends in between is in the store.
+        b.settle(there, 0, 20).await;
+        // A ledger of another name.
+        a.advance(1);
+        b.advance(1);
+        beat(&a).await;
+        beat(&b).await;
+        assert_eq!(a.ask(&costing(5, limits, 21)).await.unwrap_err().reason, Reason::BudgetReserved);
+        let more = b.ask(&costing(6, limits, 20)).await.unwrap();
+        assert_eq!(a.spent(limits).await, (50, 50));
+        a.settle(here, 0, 30).await;
+        b.settle(more, 0, 20).await;
+        assert_eq!(a.spent(limits).await, (100, 0));
+        assert_eq!(a.sink.total(), 100);
+        assert_eq!(b.ask(&costing(7, limits, 1)).await.unwrap_err().reason, Reason::BudgetSpent);
+    }
+
+    #[tokio::test]
+    async fn what_a_silent_replica_holds_is_released_and_charged_with_what_it_cost_at_least() {
+        let a = World::redis().await;
+        let dead = a.restarted().await;
+        let limits = Limits { parallel: Some(1), ..budget(100, None) };
+        let lost = Ask { least: NanoCents(7), ..costing(1, limits, 90) };
+        let hold = dead.ask(&lost).await.unwrap();
+        a.advance(14);
+        beat(&a).await;
+        assert_eq!(a.ask(&costing(2, limits, 90)).await.unwrap_err().reason, Reason::Parallel);
+        a.advance(2);
+        beat(&a).await;
+        eventually(async || a.spent(limits).await == (7, 0)).await;
+        assert!(a.ask(&costing(3, limits, 93)).await.is_ok());
+        // It was not dead, only silent: what it has to say is known already.
+        dead.settle(hold, 0, 60).await;
+        assert_eq!(a.spent(limits).await, (7, 93));
+    }
+
+    #[tokio::test]
+    async fn while_the_store_is_away_costs_stay_held_and_places_are_free() {
+        let world = World::redis().await;
+        let limits = Limits { parallel: Some(1), ..budget(100, None) };
+        let hold = world.ask(&costing(1, limits, 90)).await.unwrap();
+        world.sink.set_away(true);
+        let settling = world.ledger.settle(settlement(hold, 0, 60));
+        let told = async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            let refused = world.ask(&costing(2, limits, 41)).await.unwrap_err();
+            assert_eq!(refused.reason, Reason::BudgetReserved);
+            let second = world.ask(&costing(3, limits, 40)).await.unwrap();
+            world.sink.set_away(false);
+            second
+        };
+        let (settled, second) = tokio::join!(settling, told);
+        settled.unwrap();
+        world.settle(second, 0, 40).await;
+        assert_eq!(world.spent(limits).await, (100, 0));
+    }
+
+    #[tokio::test]
+    async fn windows_in_redis_are_those_of_the_calendar() {
+        let world = World::redis().await;
+        let resets = [None, Some(BudgetReset::Hourly), Some(BudgetReset::Daily), Some(BudgetReset::Weekly)];
+        for days in 0..80 {
+            for (number, reset) in resets.into_iter().chain([Some(BudgetReset::Monthly)]).enumerate() {
+                let limits = Limits { rpm: Some(1_000_000), reset, ..Limits::default() };
+                let hold = world.ask(&ask(days * 10 + number as u128, limits)).await.unwrap();
+                assert_eq!(hold.window, Window::at(reset, crate::time::Clock::now(&*world.clock)));
+                world.ledger.release(&hold, 0).await.unwrap();
+            }
+            world.advance(86_400 * 5 + 3_601);
+        }
+    }
+}
+
+mod spooled {
+    //! Records on disk while the store is away.
+
+    use super::*;
+    use crate::ledger::spool::{MOST_BYTES, Spool};
+
+    fn recorder(sink: &Arc<FakeSink>, folder: &tempfile::TempDir) -> Arc<Recorder> {
+        let spool = Spool::open(folder.path(), MOST_BYTES).unwrap();
+        Arc::new(Recorder::new(sink.clone()).with_spool(spool, Arc::new(crate::time::SystemClock)))
+    }
+
+    fn named(id: &str) -> OperationRecord {
+        OperationRecord { id: id.to_owned(), ..OperationRecord::default() }
+    }
+
+    #[tokio::test]
+    async fn with_the_store_away_records_are_safe_at_once_and_stored_when_it_is_back() {
+        let (sink, folder) = (Arc::new(FakeSink::default()), tempfile::TempDir::new().unwrap());
+        let recorder = recorder(&sink, &folder);
+        let _stop = run(&recorder);
+        sink.set_away(true);
+        for id in ["a", "bad", "c"] {
+            tokio::time::timeout(Duration::from_secs(1), recorder.record(named(id))).await.unwrap().unwrap();
+        }
+        assert!(recorder.spend(key(), Window::at(None, Timestamp::from_unix_ms(0))).await.unwrap().is_err());
+        assert!(sink.ids().is_empty() && !recorder.is_full());
+        sink.set_away(false);
+        eventually(async || sink.ids() == ["a", "c"]).await;
+        assert_eq!(sink.state.lock().unwrap().aside, ["bad"]);
+        recorder.record(named("d")).await.unwrap();
+        assert_eq!(sink.ids(), ["a", "c", "d"]);
+    }
+
+    #[tokio::test]
+    async fn what_waits_on_disk_is_stored_by_the_next_process() {
+        let (sink, folder) = (Arc::new(FakeSink::default()), tempfile::TempDir::new().unwrap());
+        let first = recorder(&sink, &folder);
+        sink.set_away(true);
+        let (stop, must_stop) = tokio::sync::watch::channel(false);
+        let lasts = async {
+            first.record(named("a")).await.unwrap();
+            stop.send_replace(true);
+        };
+        tokio::join!(first.run(must_stop), lasts);
+        drop(first);
+        sink.set_away(false);
+        let second = recorder(&sink, &folder);
+        let _stop = run(&second);
+        eventually(async || sink.ids() == ["a"]).await;
+    }
+}
+
+/// Waits until it is so.
+async fn eventually(is_so: impl AsyncFn() -> bool) {
+    for _ in 0..500 {
+        if is_so().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("it never came to be");
 }
 
 /// A store in memory.

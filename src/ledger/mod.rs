@@ -3,7 +3,7 @@
 //! [`Ledger`] is the contract: an admission holds what a request may use, in one step and all or nothing; its settlement
 //! replaces the hold by what was used and hands the record over to be stored. [`memory`] counts in this process;
 //! [`settle`] stores records in groups; [`estimate`] says what to hold; `minute` counts the last 60 seconds;
-//! [`redis`] keeps the connection that replicas share.
+//! [`redis`] counts in Redis, for replicas together; [`spool`] keeps records on disk while the store is away.
 //!
 //! Every backend passes `conformance`.
 
@@ -14,6 +14,7 @@ pub mod memory;
 mod minute;
 pub mod redis;
 pub mod settle;
+pub mod spool;
 
 use std::time::Duration;
 
@@ -49,6 +50,8 @@ pub struct Ask {
     pub tokens: u64,
     /// Money to hold.
     pub budget: NanoCents,
+    /// What it costs at least: charged where the process that serves it dies under way.
+    pub least: NanoCents,
 }
 
 /// What a request holds until it is settled.

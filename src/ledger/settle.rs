@@ -1,17 +1,24 @@
 //! Stores records in groups: while one group is being committed, the next one gathers. Order is kept, so a reader that
 //! stands in the same queue sees everything that was settled before it asked.
+//!
+//! With a [`Spool`], what the store does not take at once goes to disk and is safe there; it is stored first once the store
+//! is back. Writing to it blocks, for a group at a time, and only while the store is away.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use tokio::sync::{Notify, oneshot, watch};
+
+use super::spool::Spool;
 
 use crate::domain::ids::VirtualKeyId;
 use crate::domain::ports::{PortError, StoredSpend, UsageSink};
 use crate::domain::record::OperationRecord;
 use crate::domain::window::Window;
+use crate::time::Clock;
 
 /// Most records of one group.
 const GROUP: usize = 500;
@@ -19,6 +26,15 @@ const GROUP: usize = 500;
 const BACKLOG: usize = 20_000;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// With a spool, a store that does not answer by then is taken to be away.
+const STORE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Who hears of records that were stored, before those who wait for them.
+#[async_trait]
+pub trait AfterStore: Send + Sync {
+    /// These are stored, or put aside.
+    async fn stored(&self, records: &[OperationRecord]);
+}
 
 /// What waits for the store, in order.
 enum Item {
@@ -33,6 +49,52 @@ pub struct Recorder {
     queue: Mutex<VecDeque<Item>>,
     waiting: AtomicUsize,
     filled: Notify,
+    after: OnceLock<Weak<dyn AfterStore>>,
+    spooling: Option<Spooling>,
+}
+
+/// A spool, and when to try the store again.
+struct Spooling {
+    spool: Mutex<Spool>,
+    clock: Arc<dyn Clock>,
+    rest: Mutex<Option<(Instant, Duration)>>,
+}
+
+impl Spooling {
+    fn spool(&self) -> MutexGuard<'_, Spool> {
+        self.spool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn rest(&self) -> MutexGuard<'_, Option<(Instant, Duration)>> {
+        self.rest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the store may be tried.
+    fn is_due(&self) -> bool {
+        self.rest().is_none_or(|(until, _)| self.clock.instant() >= until)
+    }
+
+    /// The store is away: it is left alone for a while, each time longer.
+    fn store_is_away(&self) {
+        let mut rest = self.rest();
+        let pause = rest.map_or(FIRST_PAUSE, |(_, pause)| LONGEST_PAUSE.min(pause * 2));
+        *rest = Some((self.clock.instant() + pause, pause));
+    }
+
+    /// Puts records on disk. Answers whether they are there.
+    fn keep(&self, records: &[OperationRecord]) -> bool {
+        match self.spool().append(records) {
+            Ok(true) => true,
+            Ok(false) => {
+                tracing::error!("the spool is full: records wait in memory");
+                false
+            }
+            Err(error) => {
+                tracing::error!(%error, "the spool cannot be written: records wait in memory");
+                false
+            }
+        }
+    }
 }
 
 impl std::fmt::Debug for Recorder {
@@ -45,7 +107,26 @@ impl Recorder {
     /// Stores into `sink`, once [`Self::run`] runs.
     #[must_use]
     pub fn new(sink: Arc<dyn UsageSink>) -> Self {
-        Self { sink, queue: Mutex::default(), waiting: AtomicUsize::new(0), filled: Notify::new() }
+        Self {
+            sink,
+            queue: Mutex::default(),
+            waiting: AtomicUsize::new(0),
+            filled: Notify::new(),
+            after: OnceLock::new(),
+            spooling: None,
+        }
+    }
+
+    /// Keeps on disk what the store does not take.
+    #[must_use]
+    pub fn with_spool(self, spool: Spool, clock: Arc<dyn Clock>) -> Self {
+        let spooling = Spooling { spool: Mutex::new(spool), clock, rest: Mutex::default() };
+        Self { spooling: Some(spooling), ..self }
+    }
+
+    /// Tells `after` of all that is stored from now on. The first one stays.
+    pub fn tell(&self, after: Weak<dyn AfterStore>) {
+        _ = self.after.set(after);
     }
 
     /// The store behind it, for reads that need no order.
@@ -84,6 +165,7 @@ impl Recorder {
     /// Works the queue off until `stop` is `true`, and then what is left of it, as long as the store takes it.
     pub async fn run(&self, mut stop: watch::Receiver<bool>) {
         loop {
+            self.replay(false).await;
             let group = self.take();
             if !group.is_empty() {
                 if !self.store(group, &stop).await {
@@ -94,10 +176,15 @@ impl Recorder {
                 continue;
             }
             if *stop.borrow() {
+                if !self.replay(true).await {
+                    tracing::warn!("the store is away at the end: what waits on disk is stored at the next start");
+                }
                 return;
             }
+            let nap = if self.is_spooled() { FIRST_PAUSE } else { Duration::from_secs(3600) };
             tokio::select! {
                 () = self.filled.notified() => {}
+                () = tokio::time::sleep(nap) => {}
                 changed = stop.changed() => if changed.is_err() { return },
             }
         }
@@ -125,13 +212,19 @@ impl Recorder {
                 Item::Record(record, done) => records.push((*record, done)),
                 Item::Spend(key, window, answer) => {
                     is_safe &= self.store_records(std::mem::take(&mut records), stop).await;
+                    if !self.replay(true).await {
+                        _ = answer.send(Err(waits_on_disk()));
+                        continue;
+                    }
                     let spends = self.sink.spend(&[(key, window)]).await;
                     // Whoever asked may have left.
                     _ = answer.send(spends.map(|spends| spends.first().copied().unwrap_or_default()));
                 }
                 Item::NextEpoch(key, answer) => {
                     is_safe &= self.store_records(std::mem::take(&mut records), stop).await;
-                    _ = answer.send(self.sink.next_epoch(key).await);
+                    let next =
+                        if self.replay(true).await { self.sink.next_epoch(key).await } else { Err(waits_on_disk()) };
+                    _ = answer.send(next);
                 }
             }
         }
@@ -161,12 +254,21 @@ impl Recorder {
     /// take is put aside, alone. Answers whether all are safe.
     async fn insist(&self, records: &[OperationRecord], stop: &watch::Receiver<bool>) -> bool {
         let mut pause = FIRST_PAUSE;
+        if let Some(spooling) = &self.spooling
+            && (self.is_spooled() || !spooling.is_due())
+            && spooling.keep(records)
+        {
+            return true;
+        }
         loop {
-            let stored = match self.sink.record(records).await {
-                Err(PortError::Refused(reason)) => self.one_by_one(records, &reason.to_string()).await,
-                stored => stored,
-            };
-            let Err(error) = stored else { return true };
+            let Err(error) = self.store_once(records).await else { return true };
+            if let Some(spooling) = &self.spooling {
+                spooling.store_is_away();
+                if spooling.keep(records) {
+                    tracing::warn!(%error, "the store is away: records of requests go to the disk");
+                    return true;
+                }
+            }
             if *stop.borrow() {
                 tracing::error!(%error, records = records.len(), "records of requests are lost: the store is away");
                 return false;
@@ -175,6 +277,64 @@ impl Recorder {
             tokio::time::sleep(pause).await;
             pause = LONGEST_PAUSE.min(pause * 2);
         }
+    }
+
+    /// Stores records, and tells who wants to know.
+    async fn store_once(&self, records: &[OperationRecord]) -> Result<(), PortError> {
+        let storing = async {
+            match self.sink.record(records).await {
+                Err(PortError::Refused(reason)) => self.one_by_one(records, &reason.to_string()).await,
+                stored => stored,
+            }
+        };
+        match &self.spooling {
+            Some(spooling) => {
+                let late = |_| Err(PortError::Unavailable("no answer in time".into()));
+                tokio::time::timeout(STORE_PATIENCE, storing).await.unwrap_or_else(late)?;
+                *spooling.rest() = None;
+            }
+            None => storing.await?,
+        }
+        if let Some(after) = self.after.get().and_then(Weak::upgrade) {
+            after.stored(records).await;
+        }
+        Ok(())
+    }
+
+    fn is_spooled(&self) -> bool {
+        self.spooling.as_ref().is_some_and(|spooling| !spooling.spool().is_empty())
+    }
+
+    /// Stores what waits on disk. Answers whether nothing waits there any more.
+    async fn replay(&self, at_once: bool) -> bool {
+        let Some(spooling) = &self.spooling else { return true };
+        let mut count = 0;
+        while self.is_spooled() {
+            if !at_once && !spooling.is_due() {
+                return false;
+            }
+            let oldest = spooling.spool().oldest(GROUP);
+            let (records, next) = match oldest {
+                Ok(oldest) => oldest,
+                Err(error) => {
+                    tracing::error!(%error, "the spool cannot be read");
+                    spooling.store_is_away();
+                    return false;
+                }
+            };
+            if !records.is_empty() && self.store_once(&records).await.is_err() {
+                spooling.store_is_away();
+                return false;
+            }
+            count += records.len();
+            if let Err(error) = spooling.spool().stored_up_to(next) {
+                tracing::error!(%error, "the spool cannot be emptied; what is stored twice counts once");
+            }
+        }
+        if count > 0 {
+            tracing::info!(count, "records that waited on disk are stored");
+        }
+        true
     }
 
     async fn one_by_one(&self, records: &[OperationRecord], reason: &str) -> Result<(), PortError> {
@@ -200,4 +360,8 @@ impl Recorder {
             put => put,
         }
     }
+}
+
+fn waits_on_disk() -> PortError {
+    PortError::Unavailable("records wait on disk for the store".into())
 }

@@ -1,0 +1,7 @@
+-- Ends a hold: time, subject, operation, replica, tokens, and what the store says was spent: reset, start, epoch, spent;
+-- an empty epoch says nothing. A tombstone keeps an admission that is still on its way from holding anything.
+local now, subject, field = clock(ARGV[1]), ARGV[2], ARGV[3] .. '|' .. ARGV[2]
+if ARGV[8] ~= '' then note(subject, ARGV[6], ARGV[7], ARGV[8], ARGV[9], false) end
+release(ARGV[4], field, subject, tonumber(ARGV[5]), now)
+if ARGV[10] == '1' then redis.call('SET', P .. 'd:' .. field, '1', 'EX', 300) end
+return { '1' }
