@@ -172,7 +172,7 @@ pub async fn start_among(config: Config, places: Places) -> Outcome<Running> {
     // Counters of this process alone are right only where it is alone.
     let ledger: Arc<dyn Ledger> = match &redis {
         Some(shared) => Arc::clone(shared) as Arc<dyn Ledger>,
-        None => Arc::new(MemoryLedger::new(Arc::clone(&clock), Arc::clone(&recorder), true)),
+        None => Arc::new(MemoryLedger::new(Arc::clone(&clock), Arc::clone(&recorder))),
     };
     let calls = ClientSettings {
         connect_timeout: upstream.connect_timeout,

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::audit::{DeploymentSpecView, DeploymentView, Unreadable};
 use super::check::{Problems, credentials, money, text};
 use super::write::{self, ATTEMPTS, Entry, View};
-use super::{ChangeOptions, CreateOptions, Parts, unenforced};
+use super::{ChangeOptions, CreateOptions, Parts};
 use crate::catalog::Resolved;
 use crate::domain::audit::Caller;
 use crate::domain::deployment::{
@@ -250,9 +250,6 @@ impl Deployments {
         }
         if let Some(entry) = &spec.catalog_entry {
             money::catalog_entry(entry, problems);
-        }
-        if !self.parts.ledger.enforces() {
-            unenforced::deployment(before, spec, problems);
         }
         for (field, limit) in [("rpmLimit", spec.rpm_limit), ("tpmLimit", spec.tpm_limit)] {
             if limit == Some(0) {

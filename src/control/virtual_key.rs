@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::audit::{KeySpecView, KeyView, Unreadable};
 use super::check::{Problems, text};
 use super::write::{self, ATTEMPTS, Entry, View};
-use super::{ChangeOptions, CreateOptions, KeyUsage, Parts, unenforced};
+use super::{ChangeOptions, CreateOptions, KeyUsage, Parts};
 use crate::domain::audit::Caller;
 use crate::domain::ids::{Revision, VirtualKeyId};
 use crate::domain::money::NanoCents;
@@ -300,9 +300,6 @@ impl VirtualKeys {
         }
         if spec.budget_wait_ms.is_some_and(|wait| wait > MAX_BUDGET_WAIT_MS) {
             problems.add("budgetWaitMs", format!("must be at most {MAX_BUDGET_WAIT_MS}"));
-        }
-        if !self.parts.ledger.enforces() {
-            unenforced::virtual_key(before, spec, problems);
         }
     }
 

@@ -78,7 +78,7 @@ impl World {
     fn around(sink: Arc<FakeSink>) -> Self {
         let clock = Arc::new(ManualClock::at(Timestamp::from_unix_ms(START_MS)));
         let recorder = Arc::new(Recorder::new(sink.clone()));
-        let ledger = Arc::new(MemoryLedger::new(clock.clone(), Arc::clone(&recorder), true));
+        let ledger = Arc::new(MemoryLedger::new(clock.clone(), Arc::clone(&recorder)));
         Self { ledger, clock, sink, _stop: run(&recorder), recorder, shared: None }
     }
 

@@ -27,7 +27,6 @@ const SOON: Duration = Duration::from_secs(1);
 pub struct MemoryLedger {
     clock: Arc<dyn Clock>,
     recorder: Arc<Recorder>,
-    enforces: bool,
     accounts: Mutex<HashMap<Subject, Account>>,
     /// Held while a key's spending is read or reset; one at a time is enough.
     reading: tokio::sync::Mutex<()>,
@@ -82,11 +81,10 @@ struct Known {
 }
 
 impl MemoryLedger {
-    /// Counts by `clock`, keeps records with `recorder`. Without `enforces` it keeps records only and refuses to guess
-    /// about limits.
+    /// Counts by `clock`, keeps records with `recorder`.
     #[must_use]
-    pub fn new(clock: Arc<dyn Clock>, recorder: Arc<Recorder>, enforces: bool) -> Self {
-        Self { clock, recorder, enforces, accounts: Mutex::default(), reading: tokio::sync::Mutex::default() }
+    pub fn new(clock: Arc<dyn Clock>, recorder: Arc<Recorder>) -> Self {
+        Self { clock, recorder, accounts: Mutex::default(), reading: tokio::sync::Mutex::default() }
     }
 
     fn accounts(&self) -> MutexGuard<'_, HashMap<Subject, Account>> {
@@ -302,18 +300,10 @@ impl Account {
 
 #[async_trait]
 impl Ledger for MemoryLedger {
-    fn enforces(&self) -> bool {
-        self.enforces
-    }
-
     async fn admit(&self, ask: &Ask) -> Outcome<Admitted> {
         if self.recorder.is_full() {
             let sentence = "The gateway cannot store what is used now, so it takes no further requests; try again.";
             return Err(Fault::new(Kind::Unavailable).say(sentence).retry_after(SOON));
-        }
-        if ask.limits.any() && !self.enforces {
-            let sentence = "This API key has limits, which the gateway cannot keep in its present set-up.";
-            return Err(Fault::new(Kind::Unavailable).say(sentence).because("limits are not kept with REDIS_URL set"));
         }
         let now = self.clock.now();
         let window = Window::at(ask.limits.reset, now);

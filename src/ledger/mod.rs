@@ -196,9 +196,6 @@ impl KeyUsage {
 /// Counts what is used against limits, and keeps it.
 #[async_trait]
 pub trait Ledger: Send + Sync + std::fmt::Debug {
-    /// Whether limits of keys can be kept in this set-up.
-    fn enforces(&self) -> bool;
-
     /// Holds what a request may use, all of it or nothing.
     ///
     /// # Errors

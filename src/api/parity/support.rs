@@ -246,5 +246,5 @@ fn ledger(stores: &Stores, clock: &Arc<dyn Clock>) -> Arc<dyn Ledger> {
         running.run(must_stop).await;
         drop(stop);
     }));
-    Arc::new(MemoryLedger::new(Arc::clone(clock), recorder, true))
+    Arc::new(MemoryLedger::new(Arc::clone(clock), recorder))
 }

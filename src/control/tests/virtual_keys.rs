@@ -181,27 +181,3 @@ async fn a_reset_of_spending_is_audited_and_changes_nothing_else() {
     let stale = keys.reset_spend(&GRPC, issued.key.id, Some(issued.key.revision)).await.unwrap_err();
     assert_eq!(stale.kind(), Kind::Stale);
 }
-
-#[test]
-fn where_limits_are_not_kept_they_are_refused_by_name() {
-    let spec = VirtualKeySpec {
-        max_budget: Some(NanoCents(1)),
-        budget_reset: Some(BudgetReset::Daily),
-        budget_mode: Some(BudgetMode::Hard),
-        budget_wait_ms: Some(1),
-        rpm: Some(1),
-        tpm: Some(1),
-        max_parallel_requests: Some(1),
-        ..VirtualKeySpec::default()
-    };
-    let refused = |before: Option<&VirtualKeySpec>| {
-        let mut problems = crate::control::check::Problems::default();
-        crate::control::unenforced::virtual_key(before, &spec, &mut problems);
-        problems.finish()
-    };
-    let fault = refused(None).unwrap_err();
-    let names = ["budgetMode", "budgetReset", "budgetWaitMs", "maxBudgetCents", "maxParallelRequests", "rpm", "tpm"];
-    assert_eq!(fields(&fault), names);
-    assert!(fault.message().contains("is not enforced by this version yet"));
-    assert!(refused(Some(&spec)).is_ok(), "what is stored does not stand in the way");
-}

@@ -391,10 +391,6 @@ fn stopping() -> Fault {
 
 #[async_trait]
 impl Ledger for RedisLedger {
-    fn enforces(&self) -> bool {
-        true
-    }
-
     async fn admit(&self, ask: &Ask) -> Outcome<Admitted> {
         if self.recorder.is_full() {
             let sentence = "The gateway cannot store what is used now, so it takes no further requests; try again.";
