@@ -68,7 +68,7 @@ const ROOMS: [(&str, &[&str]); 27] = [
 const EVERYTHING: &[&str] = &["*"];
 
 /// A path that is at home in some rooms only. `~` stands for a room and all rooms below it.
-const HOMES: [(&str, &[&str]); 45] = [
+const HOMES: [(&str, &[&str]); 46] = [
     ("sqlx::", &["store"]),
     ("redis::", &["ledger", "cache"]),
     ("hyper::", &["transport", "app"]),
@@ -88,7 +88,8 @@ const HOMES: [(&str, &[&str]); 45] = [
     ("serde_saphyr::", &["cli"]),
     ("clap_complete::", &["config"]),
     ("prost_types::", &["api/grpc", "proto"]),
-    ("arc_swap::", &["routing"]),
+    ("arc_swap::", &["routing", "telemetry"]),
+    ("prometheus_client::", &["telemetry"]),
     ("tracing_subscriber::", &["telemetry"]),
     ("aes_gcm::", &["vault"]),
     ("sha2::", &["vault"]),

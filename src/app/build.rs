@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic_health::server::HealthReporter;
 
+use super::figures;
 use super::follow::Follower;
 use super::retention;
 use super::serve::Listener;
@@ -25,6 +26,7 @@ use crate::api::http::body::BodyReader;
 use crate::api::http::edge::{RequestIds, no_keys_in_query, request_ids};
 use crate::api::http::{self, HttpState};
 use crate::api::ops::health::{self, HealthState, Readiness, SnapshotView};
+use crate::api::ops::metrics::{self, MetricsState};
 use crate::api::rest::{self, RestState};
 use crate::catalog::Catalog;
 use crate::config::server::{Cors, TlsFiles};
@@ -48,6 +50,7 @@ use crate::ledger::settle::Recorder;
 use crate::ledger::spool::{MOST_BYTES, Spool};
 use crate::providers;
 use crate::routing::{Health, ProbeDeployment, Publisher, Snapshot};
+use crate::telemetry::metrics::Metrics;
 use crate::time::{Clock, SystemClock};
 use crate::transport::{ClientSettings, HttpClient, Places, RemoteContent};
 use crate::vault::{Entropy, MasterKey, SystemEntropy};
@@ -69,6 +72,8 @@ pub struct Running {
     pub http_address: SocketAddr,
     /// Where `/admin` is served, if at all.
     pub admin_http_address: Option<SocketAddr>,
+    /// Where `/metrics` is served, if it has a listener of its own.
+    pub metrics_address: Option<SocketAddr>,
     /// Whether HTTP is served over TLS.
     pub is_tls: bool,
     /// Where gRPC is served.
@@ -141,6 +146,12 @@ pub async fn start_among(config: Config, places: Places) -> Outcome<Running> {
         None => None,
     };
 
+    let metrics_listener = match server.metrics_port {
+        Some(port) => Some(listen(server.host, port, "METRICS_PORT").await?),
+        None => None,
+    };
+    let metrics = Arc::new(Metrics::default());
+
     let tasks = Tasks::default();
     let (stopping, must_stop) = watch::channel(false);
     let (accepting, must_close) = watch::channel(true);
@@ -209,6 +220,7 @@ pub async fn start_among(config: Config, places: Places) -> Outcome<Running> {
             default_store: responses.store_default,
             retention: responses.retention,
         })),
+        metrics: Arc::clone(&metrics),
     });
     let core = Core::build(&storage, keyring, &clock, publisher, identity, (ledger, Arc::new(gateway.clone())))?;
     if !is_shared {
@@ -220,6 +232,14 @@ pub async fn start_among(config: Config, places: Places) -> Outcome<Running> {
     let bodies = BodyReader::new(limits.max_json_body_bytes, limits.max_inflight_body_bytes, limits.body_read_timeout);
     let state = HttpState { gateway, bodies: Arc::new(bodies), public_model_list: server.public_model_list };
     let mut routes = http::router(state).merge(health::router(core.health(readiness_view, &clock)));
+    figures::register(&metrics, &figures::Sources { mode: storage.mode(), clock: Arc::clone(&clock), began });
+    let figures_auth = metrics_listener.is_none().then(|| Arc::clone(&auth));
+    let figures_routes = metrics::router(MetricsState { metrics, auth: figures_auth });
+    let mut metrics_routes = None;
+    match metrics_listener {
+        Some(_) => metrics_routes = Some(with_edge(figures_routes, &clock)),
+        None => routes = routes.merge(figures_routes),
+    }
     let mut admin_routes = None;
     if server.admin_http {
         let admin = rest::router(RestState { control: core.control.clone(), auth: Arc::clone(&auth) });
@@ -243,6 +263,7 @@ pub async fn start_among(config: Config, places: Places) -> Outcome<Running> {
         Some(listener) => Some(local_address(listener)?),
         None => server.admin_http.then_some(http_address),
     };
+    let metrics_address = metrics_listener.as_ref().map(local_address).transpose()?;
     let is_tls = server.tls.is_some();
     let certificates = |files: Option<TlsFiles>, protocols| {
         let read = |files| tls::certificates(files, protocols, server.tls_reload, &tasks, must_close.clone());
@@ -266,6 +287,9 @@ pub async fn start_among(config: Config, places: Places) -> Outcome<Running> {
     };
     serve(http_listener, routes, http_certificates.clone(), None);
     if let (Some(listener), Some(routes)) = (admin_listener, admin_routes) {
+        serve(listener, routes, http_certificates.clone(), None);
+    }
+    if let (Some(listener), Some(routes)) = (metrics_listener, metrics_routes) {
         serve(listener, routes, http_certificates, None);
     }
     serve(grpc_listener, services.into_axum_router(), grpc_certificates, Some(stopping.subscribe()));
@@ -308,6 +332,7 @@ pub async fn start_among(config: Config, places: Places) -> Outcome<Running> {
     Ok(Running {
         http_address,
         admin_http_address,
+        metrics_address,
         is_tls,
         grpc_address,
         new_master_key: is_new.then_some(master_key),

@@ -3,6 +3,7 @@
 //! - [`build`]: settings to a gateway with its stores, snapshot and faces.
 //! - [`serve`]: listeners and connections.
 //! - [`storage`]: the store of either mode; [`follow`]: keeps the snapshot up with it.
+//! - [`figures`]: what is read when somebody asks for metrics.
 //! - [`shutdown`]: what makes the process stop, and in which order.
 //! - [`tls`]: certificates of the listeners.
 //! - [`tasks`]: the only home of spawn.
@@ -10,6 +11,7 @@
 mod banner;
 mod build;
 mod catalog_command;
+mod figures;
 mod follow;
 pub mod io;
 mod retention;

@@ -346,7 +346,11 @@ impl Run {
         }
         self.has_fallen_back = true;
         let chain = self.chain(FallbackReason::General);
-        if chain.is_empty() { Err(fault) } else { Ok(chain) }
+        if chain.is_empty() {
+            return Err(fault);
+        }
+        self.parts.metrics.fell_back(self.asking.asked().model(), FallbackReason::General.as_str());
+        Ok(chain)
     }
 
     fn plan(&self, public_model: &str) -> Outcome<Vec<Candidate>> {
@@ -372,6 +376,9 @@ impl Run {
             FallbackReason::General
         };
         let mut candidates = self.chain(reason);
+        if !candidates.is_empty() {
+            self.parts.metrics.fell_back(self.asking.asked().model(), reason.as_str());
+        }
         candidates.retain(|candidate| tried.iter().all(|tried| tried.candidate.target.id != candidate.target.id));
         candidates
     }

@@ -54,6 +54,7 @@ use crate::fault::Fault;
 use crate::ledger::Ledger;
 use crate::ledger::estimate::Learned;
 use crate::routing::{Health, Publisher};
+use crate::telemetry::metrics::Metrics;
 use crate::time::Clock;
 use crate::transport::{HttpClient, RemoteContent};
 use crate::vault::MasterKey;
@@ -134,6 +135,8 @@ pub struct Parts {
     pub error_detail: ErrorDetail,
     /// Keeps responses.
     pub states: Arc<States>,
+    /// Counts what happens.
+    pub metrics: Arc<Metrics>,
 }
 
 impl std::fmt::Debug for Parts {

@@ -18,6 +18,7 @@ use crate::fault::Fault;
 use crate::ledger::{Hold, Settlement, Standing};
 use crate::providers::FailureClass;
 use crate::routing::{Impact, Pass, Target};
+use crate::telemetry::metrics::{self, AttemptEnded, Ended, TokenCounts};
 use crate::time::Timestamp;
 
 /// An answer goes out after this even if its record is not safe yet; the record goes on being stored.
@@ -88,6 +89,7 @@ impl Record {
     /// Starts the record of a request.
     pub(super) fn start(account: Account, facts: Facts) -> Self {
         let clock = &account.parts().clock;
+        account.parts().metrics.request_begins();
         Self {
             started: clock.instant(),
             started_at: clock.now(),
@@ -177,6 +179,7 @@ impl Record {
         if let Some(last) = self.impacts.last_mut() {
             *last = Some(impact);
         }
+        self.measure_attempt(class_word(failure.class));
         let duration_ms = self.attempt_ms();
         if let Some(attempt) = self.attempts.last_mut() {
             attempt.ok = false;
@@ -300,6 +303,7 @@ impl Record {
         let pricing = self.served_by.as_ref().map(|target| &target.resolved.pricing);
         let cost = pricing.and_then(|pricing| pricing.cost(&usage));
         self.log(ending, fault, &usage, cost);
+        self.measure(ending, fault, (&usage, estimated), cost);
         if let (Ending::Success, Some(target), false) = (ending, &self.served_by, estimated) {
             let learned = &self.account.parts().learned;
             learned.learn(&target.upstream_model, self.account.size(), usage.input, usage.output);
@@ -465,6 +469,51 @@ impl Record {
             duration_ms = self.elapsed_ms(),
             "request served"
         );
+    }
+
+    /// Counts the request. Only names that are configured become labels: a client cannot make a series.
+    fn measure(&self, ending: Ending, fault: Option<&Fault>, used: (&TokenUsage, bool), cost: Option<NanoCents>) {
+        if self.attempts.last().is_some_and(|last| last.class.is_none()) {
+            self.measure_attempt(if ending == Ending::Success { "success" } else { "cancelled" });
+        }
+        let (usage, is_estimated) = used;
+        let parts = self.account.parts();
+        let is_known =
+            self.served_by.is_some() || parts.publisher.current().find_pool(&self.facts.public_model).is_some();
+        parts.metrics.request_ended(&Ended {
+            model: if is_known { &self.facts.public_model } else { metrics::NONE },
+            provider: self.served_by.as_ref().map_or(metrics::NONE, |target| target.provider.as_str()),
+            operation: Operation::TextGenerate.as_str(),
+            contract: self.facts.contract,
+            outcome: self.outcome(ending),
+            fault: fault.map(|fault| fault.kind().row().slug),
+            duration: parts.clock.instant().saturating_duration_since(self.started),
+            first_output: self.first_output_ms.filter(|_| self.facts.is_stream).map(Duration::from_millis),
+            tokens: TokenCounts {
+                input: usage.input,
+                output: usage.output,
+                cache_read: usage.cache_read,
+                cache_write: usage.cache_write,
+                reasoning: usage.reasoning,
+            },
+            is_estimated,
+            cost: cost.unwrap_or_default().0,
+            attempts: self.attempts.len(),
+        });
+    }
+
+    /// Counts the attempt that is over.
+    fn measure_attempt(&self, outcome: &str) {
+        let (Some(target), Some(began)) = (&self.served_by, self.attempt_began) else { return };
+        let parts = self.account.parts();
+        parts.metrics.attempt_ended(&AttemptEnded {
+            model: target.public_model.as_str(),
+            provider: &target.provider,
+            upstream_model: &target.upstream_model,
+            operation: Operation::TextGenerate.as_str(),
+            outcome,
+            duration: parts.clock.instant().saturating_duration_since(began),
+        });
     }
 
     fn attempt_ms(&self) -> u64 {

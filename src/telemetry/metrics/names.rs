@@ -1,0 +1,203 @@
+//! Every metric: its name, what it is, its labels. Spelt once, here; docs/metrics.md is made from it.
+
+/// What is known of a metric.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Metric {
+    /// Its name, as it is scraped. Base units, `_total` where it only grows.
+    pub name: &'static str,
+    /// What kind of figure it is.
+    pub kind: Kind,
+    /// Names of its labels.
+    pub labels: &'static [&'static str],
+    /// What it says.
+    pub help: &'static str,
+}
+
+/// What kind of figure a metric is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Only grows while the process lives.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Values by size.
+    Histogram,
+}
+
+impl Kind {
+    /// Its word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
+}
+
+impl Metric {
+    const fn counter(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Self {
+        Self { name, kind: Kind::Counter, labels, help }
+    }
+
+    const fn gauge(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Self {
+        Self { name, kind: Kind::Gauge, labels, help }
+    }
+
+    const fn histogram(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Self {
+        Self { name, kind: Kind::Histogram, labels, help }
+    }
+
+    /// The unit of its value, read from its name.
+    #[must_use]
+    pub fn unit(&self) -> &'static str {
+        let bare = self.name.trim_end_matches("_total");
+        ["seconds", "bytes", "cents", "tokens"]
+            .into_iter()
+            .find(|unit| bare.ends_with(&format!("_{unit}")))
+            .unwrap_or("1")
+    }
+}
+
+/// Requests that ended.
+pub const REQUESTS: Metric = Metric::counter(
+    "unified_gateway_requests_total",
+    &["model", "provider", "operation", "contract", "outcome"],
+    "Requests for a model that ended",
+);
+/// How long they took.
+pub const REQUEST_SECONDS: Metric = Metric::histogram(
+    "unified_gateway_request_duration_seconds",
+    &["model", "provider", "operation", "contract", "outcome"],
+    "From admission to the end of the answer, all attempts included",
+);
+/// How long their first output took.
+pub const FIRST_OUTPUT_SECONDS: Metric = Metric::histogram(
+    "unified_gateway_time_to_first_output_seconds",
+    &["model", "provider", "operation", "contract"],
+    "From admission to the first output of a stream, all attempts included",
+);
+/// Requests under way.
+pub const REQUESTS_IN_FLIGHT: Metric =
+    Metric::gauge("unified_gateway_requests_in_flight", &[], "Requests for a model under way");
+/// Why requests failed.
+pub const REQUEST_ERRORS: Metric = Metric::counter(
+    "unified_gateway_request_errors_total",
+    &["model", "operation", "fault"],
+    "Requests for a model that ended with an error, by the error",
+);
+/// Tokens used.
+pub const TOKENS: Metric = Metric::counter(
+    "unified_gateway_tokens_total",
+    &["model", "provider", "operation", "contract", "kind"],
+    "Tokens used; the kinds add up",
+);
+/// Tokens of a request.
+pub const REQUEST_TOKENS: Metric = Metric::histogram(
+    "unified_gateway_request_tokens",
+    &["model", "provider", "operation", "contract", "direction"],
+    "Tokens of one request",
+);
+/// Money.
+pub const COST: Metric = Metric::counter(
+    "unified_gateway_cost_cents_total",
+    &["model", "provider", "operation", "contract"],
+    "What requests cost their keys, in US cents",
+);
+/// Requests whose usage was estimated.
+pub const ESTIMATED: Metric = Metric::counter(
+    "unified_gateway_estimated_usage_total",
+    &["model", "provider", "operation", "contract"],
+    "Requests whose tokens the provider did not report and that were estimated",
+);
+/// Calls of providers.
+pub const ATTEMPTS: Metric = Metric::counter(
+    "unified_gateway_attempts_total",
+    &["model", "provider", "upstream_model", "operation", "outcome"],
+    "Calls of providers that ended",
+);
+/// How long calls of providers took.
+pub const ATTEMPT_SECONDS: Metric = Metric::histogram(
+    "unified_gateway_attempt_duration_seconds",
+    &["model", "provider", "upstream_model", "operation", "outcome"],
+    "From the call of a provider to the end of its answer or its failure",
+);
+/// Attempts after the first.
+pub const RETRIES: Metric = Metric::counter(
+    "unified_gateway_retries_total",
+    &["model", "operation"],
+    "Attempts beyond the first one of a request",
+);
+/// Requests that a fallback served.
+pub const FALLBACKS: Metric = Metric::counter(
+    "unified_gateway_fallbacks_total",
+    &["model", "reason"],
+    "Requests whose fallback chain was asked for candidates, by the reason",
+);
+/// The version that runs.
+pub const BUILD_INFO: Metric =
+    Metric::gauge("unified_gateway_build_info", &["version", "mode"], "Always 1; the labels say what runs");
+/// How long it runs.
+pub const UPTIME_SECONDS: Metric = Metric::gauge("unified_gateway_uptime_seconds", &[], "Since the gateway started");
+/// Series that found no room.
+pub const SERIES_LOST: Metric = Metric::counter(
+    "unified_gateway_metric_overflow_total",
+    &[],
+    "Figures counted under `other` because there were too many label values",
+);
+
+/// All of them, as they are listed and scraped.
+pub const ALL: &[&Metric] = &[
+    &REQUESTS,
+    &REQUEST_ERRORS,
+    &REQUEST_SECONDS,
+    &FIRST_OUTPUT_SECONDS,
+    &REQUESTS_IN_FLIGHT,
+    &TOKENS,
+    &REQUEST_TOKENS,
+    &COST,
+    &ESTIMATED,
+    &ATTEMPTS,
+    &ATTEMPT_SECONDS,
+    &RETRIES,
+    &FALLBACKS,
+    &SERIES_LOST,
+    &BUILD_INFO,
+    &UPTIME_SECONDS,
+];
+
+/// All of them as a Markdown table: name, type, unit, labels, meaning.
+#[must_use]
+pub fn metrics_table() -> String {
+    let mut table = String::from("| metric | type | unit | labels | meaning |\n|---|---|---|---|---|\n");
+    for metric in ALL {
+        let labels: Vec<String> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
+        let (name, kind, unit, help) = (metric.name, metric.kind.as_str(), metric.unit(), metric.help);
+        table.push_str(&format!("| `{name}` | {kind} | {unit} | {} | {help} |\n", labels.join(", ")));
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_metric_is_listed_once_and_named_by_the_rules() {
+        let declared = include_str!("names.rs").lines().filter(|line| line.starts_with("pub const ")).count();
+        // The list itself is a constant, too.
+        assert_eq!(declared - 1, ALL.len());
+        assert_eq!(ALL.iter().map(|metric| metric.name).collect::<BTreeSet<_>>().len(), ALL.len());
+        for metric in ALL {
+            let name = metric.name;
+            assert!(name.starts_with("unified_gateway_") || name.starts_with("process_"), "{name}");
+            assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{name}");
+            assert_eq!(metric.kind == Kind::Counter, name.ends_with("_total"), "{name}");
+            assert!(!name.contains("_ms") && !name.contains("milli"), "{name}");
+            assert!(metric.labels.iter().all(|label| !label.contains("id") || label.contains("provider")), "{name}");
+        }
+    }
+}
