@@ -135,7 +135,7 @@ async fn what_happened_is_counted_by_model_provider_and_outcome() {
     let attempts = value(&scrape, names::ATTEMPTS.name, &[error[0], r#"outcome="transient""#]);
     assert!(attempts > 1.0, "{attempts}");
     assert_eq!(value(&scrape, names::RETRIES.name, &[error[0]]), attempts - 1.0);
-    assert_eq!(value(&scrape, names::REQUEST_ERRORS.name, &[error[0], r#"fault="upstream_error""#]), 1.0);
+    assert_eq!(value(&scrape, names::REQUEST_ERRORS.name, &[error[0], r#"fault="upstream""#]), 1.0);
     assert_eq!(value(&scrape, names::REQUESTS_IN_FLIGHT.name, &[]), 0.0);
 }
 
