@@ -25,7 +25,11 @@ mod lifecycle;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod logs;
+#[cfg(test)]
 mod metrics;
+#[cfg(test)]
+mod observability;
 #[cfg(test)]
 mod parameters;
 #[cfg(test)]
@@ -50,5 +54,7 @@ mod source_scan;
 mod streams;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod telemetry;
 #[cfg(test)]
 mod world;

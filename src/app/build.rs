@@ -15,14 +15,16 @@ use tonic_health::server::HealthReporter;
 use super::figures;
 use super::follow::Follower;
 use super::retention;
-use super::serve::Listener;
+use super::serve::{ConnectionCount, Listener};
 use super::storage::{Secrets, Storage};
 use super::sweep;
 use super::tasks::Tasks;
+use super::telemetry;
 use super::tls::{self, Protocols};
 use crate::api::admin_auth::AdminAuth;
 use crate::api::grpc::{self, GrpcState};
 use crate::api::http::body::BodyReader;
+use crate::api::http::border;
 use crate::api::http::edge::{RequestIds, no_keys_in_query, request_ids};
 use crate::api::http::{self, HttpState};
 use crate::api::ops::health::{self, HealthState, Readiness, SnapshotView};
@@ -51,12 +53,16 @@ use crate::ledger::spool::{MOST_BYTES, Spool};
 use crate::providers;
 use crate::routing::{Health, ProbeDeployment, Publisher, Snapshot};
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::otel::Sent;
+use crate::telemetry::rate::Rate;
 use crate::time::{Clock, SystemClock};
 use crate::transport::{ClientSettings, HttpClient, Places, RemoteContent};
 use crate::vault::{Entropy, MasterKey, SystemEntropy};
 
 /// The public model that answers out of the box.
 pub(super) const FIRST_MODEL: &str = "echo";
+/// Log lines of refused requests in one second.
+const REFUSAL_LINES: u32 = 20;
 const MAX_REPLY_BYTES: usize = 64 * 1024 * 1024;
 const MAX_ERROR_BYTES: usize = 256 * 1024;
 const MAX_FRAME_BYTES: usize = 16 * 1024 * 1024;
@@ -127,7 +133,7 @@ pub async fn start_among(config: Config, places: Places) -> Outcome<Running> {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    let Config { server, security, store: store_settings, limits, upstream, responses, .. } = config;
+    let Config { server, security, store: store_settings, limits, upstream, responses, telemetry: otel, .. } = config;
     let is_strict = store_settings.readiness == Strictness::Strict;
     let redis = store_settings.databases.as_ref().and_then(|databases| databases.redis.as_ref());
     let redis = redis.map(|url| RedisLink::new(url, LEDGER_PREFIX)).transpose()?;
@@ -150,7 +156,7 @@ pub async fn start_among(config: Config, places: Places) -> Outcome<Running> {
         Some(port) => Some(listen(server.host, port, "METRICS_PORT").await?),
         None => None,
     };
-    let metrics = Arc::new(Metrics::default());
+    let (metrics, sent) = (Arc::new(Metrics::default()), Arc::new(Sent::default()));
 
     let tasks = Tasks::default();
     let (stopping, must_stop) = watch::channel(false);
@@ -189,17 +195,31 @@ pub async fn start_among(config: Config, places: Places) -> Outcome<Running> {
         connect_timeout: upstream.connect_timeout,
         extra_authorities_pem: upstream.extra_authorities.map(|bundle| bundle.pem),
     };
+    let background = Tasks::default();
+    let (recording_ends, must_end) = watch::channel(false);
+    let telemetry_parts = telemetry::Parts {
+        settings: otel,
+        calls: &calls,
+        identity: &identity,
+        metrics: &metrics,
+        sent: &sent,
+        clock: &clock,
+    };
+    let tracer = telemetry::start(telemetry_parts, &background, must_end.clone())?;
+    let health = Arc::new(Health::new(clock.instant()));
+    let client = HttpClient::new(&calls)?;
+    let connects = client.connects();
     let gateway = Gateway::new(GatewayParts {
         publisher: Arc::clone(&publisher),
         master_key: master,
-        client: HttpClient::new(&calls)?,
+        client,
         remote: RemoteContent::new(&calls, places)?,
         clock: Arc::clone(&clock),
         dice: Arc::new(SystemEntropy::roll),
         spawn: Arc::new(tasks.clone()),
         stopping: must_stop,
         ledger: Arc::clone(&ledger),
-        health: Arc::new(Health::new(clock.instant())),
+        health: Arc::clone(&health),
         learned: Arc::default(),
         bounds: Bounds {
             reply_bytes: MAX_REPLY_BYTES,
@@ -221,6 +241,8 @@ pub async fn start_among(config: Config, places: Places) -> Outcome<Running> {
             retention: responses.retention,
         })),
         metrics: Arc::clone(&metrics),
+        tracer,
+        refusal_lines: Arc::new(Rate::new(REFUSAL_LINES)),
     });
     let core = Core::build(&storage, keyring, &clock, publisher, identity, (ledger, Arc::new(gateway.clone())))?;
     if !is_shared {
@@ -230,25 +252,42 @@ pub async fn start_among(config: Config, places: Places) -> Outcome<Running> {
     }
 
     let bodies = BodyReader::new(limits.max_json_body_bytes, limits.max_inflight_body_bytes, limits.body_read_timeout);
-    let state = HttpState { gateway, bodies: Arc::new(bodies), public_model_list: server.public_model_list };
+    let bodies = Arc::new(bodies);
+    let state = HttpState { gateway, bodies: Arc::clone(&bodies), public_model_list: server.public_model_list };
     let mut routes = http::router(state).merge(health::router(core.health(readiness_view, &clock)));
-    figures::register(&metrics, &figures::Sources { mode: storage.mode(), clock: Arc::clone(&clock), began });
+    let counts = ["http", "admin", "grpc", "metrics"].map(ConnectionCount::new);
+    figures::register(
+        &metrics,
+        figures::Sources {
+            mode: storage.mode(),
+            clock: Arc::clone(&clock),
+            began,
+            publisher: Arc::clone(&core.publisher),
+            health,
+            readiness: readiness.subscribe(),
+            bodies,
+            connects,
+            connections: counts.to_vec(),
+            sent,
+        },
+    );
+    let [http_count, admin_count, grpc_count, metrics_count] = counts;
     let figures_auth = metrics_listener.is_none().then(|| Arc::clone(&auth));
-    let figures_routes = metrics::router(MetricsState { metrics, auth: figures_auth });
+    let figures_routes = metrics::router(MetricsState { metrics: Arc::clone(&metrics), auth: figures_auth });
     let mut metrics_routes = None;
     match metrics_listener {
-        Some(_) => metrics_routes = Some(with_edge(figures_routes, &clock)),
+        Some(_) => metrics_routes = Some(with_edge(figures_routes, &clock, &metrics)),
         None => routes = routes.merge(figures_routes),
     }
     let mut admin_routes = None;
     if server.admin_http {
         let admin = rest::router(RestState { control: core.control.clone(), auth: Arc::clone(&auth) });
         match admin_listener {
-            Some(_) => admin_routes = Some(with_edge(admin, &clock)),
+            Some(_) => admin_routes = Some(with_edge(admin, &clock, &metrics)),
             None => routes = routes.merge(admin),
         }
     }
-    let mut routes = with_edge(routes, &clock);
+    let mut routes = with_edge(routes, &clock, &metrics);
     if let Some(cors) = cors(&server.cors) {
         routes = routes.layer(cors);
     }
@@ -271,9 +310,10 @@ pub async fn start_among(config: Config, places: Places) -> Outcome<Running> {
     };
     let http_certificates = certificates(server.tls, Protocols::Http)?;
     let grpc_certificates = certificates(server.grpc_tls, Protocols::Grpc)?;
-    let serve = |listener, routes, certificates, stopping| {
+    let serve = |(listener, count), routes, certificates, stopping| {
         let listener = Listener {
             listener,
+            count,
             routes,
             certificates,
             header_read_timeout: limits.header_read_timeout,
@@ -285,16 +325,15 @@ pub async fn start_among(config: Config, places: Places) -> Outcome<Running> {
         };
         tasks.start(listener.serve());
     };
-    serve(http_listener, routes, http_certificates.clone(), None);
+    serve((http_listener, http_count), routes, http_certificates.clone(), None);
     if let (Some(listener), Some(routes)) = (admin_listener, admin_routes) {
-        serve(listener, routes, http_certificates.clone(), None);
+        serve((listener, admin_count), routes, http_certificates.clone(), None);
     }
     if let (Some(listener), Some(routes)) = (metrics_listener, metrics_routes) {
-        serve(listener, routes, http_certificates, None);
+        serve((listener, metrics_count), routes, http_certificates, None);
     }
-    serve(grpc_listener, services.into_axum_router(), grpc_certificates, Some(stopping.subscribe()));
-    let (last_breath, background) = (CancellationToken::new(), Tasks::default());
-    let (recording_ends, must_end) = watch::channel(false);
+    serve((grpc_listener, grpc_count), services.into_axum_router(), grpc_certificates, Some(stopping.subscribe()));
+    let last_breath = CancellationToken::new();
     background.start(retention::run(
         Arc::clone(recorder.sink()),
         Arc::clone(&clock),
@@ -421,12 +460,14 @@ impl Core {
 }
 
 /// What every request passes first and every answer last.
-fn with_edge(routes: Router, clock: &Arc<dyn Clock>) -> Router {
+fn with_edge(routes: Router, clock: &Arc<dyn Clock>, metrics: &Arc<Metrics>) -> Router {
+    let metrics = Arc::clone(metrics);
     let ids = RequestIds::new(Arc::clone(clock), Arc::new(SystemEntropy));
     routes
         .fallback(http::unknown_path)
         .method_not_allowed_fallback(http::wrong_method)
         .layer(from_fn(no_keys_in_query))
+        .layer(from_fn(move |request, next| border::count(Arc::clone(&metrics), request, next)))
         .layer(from_fn(move |request, next| request_ids(ids.clone(), request, next)))
 }
 

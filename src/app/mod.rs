@@ -5,6 +5,7 @@
 //! - [`storage`]: the store of either mode; [`follow`]: keeps the snapshot up with it.
 //! - [`figures`]: what is read when somebody asks for metrics.
 //! - [`shutdown`]: what makes the process stop, and in which order.
+//! - [`telemetry`]: traces and metrics to a collector.
 //! - [`tls`]: certificates of the listeners.
 //! - [`tasks`]: the only home of spawn.
 
@@ -21,6 +22,7 @@ mod storage;
 mod store_command;
 mod sweep;
 mod tasks;
+mod telemetry;
 mod tls;
 
 use std::ffi::OsString;

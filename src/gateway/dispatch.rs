@@ -39,6 +39,7 @@ use crate::ledger::Standing;
 use crate::providers::FailureClass;
 use crate::routing::plan::{Waits, Wants};
 use crate::routing::{Availability, Candidate, Pass, Snapshot, Target, plan};
+use crate::telemetry::otel::context::TraceContext;
 
 /// Most pieces that wait for a client; each is what one read of the provider's socket brought.
 const CHANNEL_PIECES: usize = 16;
@@ -64,6 +65,8 @@ pub struct Call {
     pub forwarded: HeaderMap,
     /// Its id.
     pub request_id: String,
+    /// The trace it belongs to, as the client says.
+    pub trace: Option<TraceContext>,
 }
 
 /// What the client gets.
@@ -95,9 +98,10 @@ impl Gateway {
     /// What the caller is to be told, before anything of the answer was sent.
     pub async fn generate(&self, call: Call) -> Result<Answer, Denied> {
         let id = next_id(self.parts.clock.now(), self.parts.dice.as_ref());
-        let (asked, keep) = self.scan(call.contract, call.body, &call.caller, id).await?;
+        let refused = |fault: &Fault| self.note_refusal(call.contract.as_str(), &call.request_id, fault);
+        let (asked, keep) = self.scan(call.contract, call.body, &call.caller, id).await.inspect_err(refused)?;
         let is_stream = asked.is_stream();
-        let account = Account::open(&self.parts, &call.caller, call.contract, asked.bytes())?;
+        let account = Account::open(&self.parts, &call.caller, call.contract, asked.bytes()).inspect_err(refused)?;
         let facts = Facts {
             request_id: call.request_id,
             public_model: asked.model().to_owned(),
@@ -106,6 +110,7 @@ impl Gateway {
             revision: call.snapshot.revision().0,
         };
         let mut record = Record::start(account, facts);
+        record.traced_by(call.trace);
         if call.wants_routing {
             let settings = call.snapshot.settings();
             record.explain(Strategies {
@@ -441,6 +446,7 @@ impl Run {
             asking: &self.asking,
             forwarded: &self.forwarded,
             prepared,
+            span: self.record.attempt_trace(),
             deadlines: Deadlines { first_output, idle: ms(self.policy.idle_ms), end: self.end },
         })
         .await

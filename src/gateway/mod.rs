@@ -8,6 +8,7 @@
 //! - `metadata`: routing facts in an answer.
 //! - [`stream`]: a committed stream, pumped to the client with back-pressure and deadlines.
 //! - [`settle`]: what is recorded of it, always, even on a hang-up.
+//! - `observe`: what is told of a request to those who watch.
 //! - [`models`]: what clients can discover; `probe`: one call that an operator asks for.
 //!
 //! - [`count`]: tokens, counted before a request.
@@ -25,6 +26,7 @@ mod lane;
 mod materialise;
 mod metadata;
 pub mod models;
+mod observe;
 mod prepare;
 mod probe;
 pub mod settle;
@@ -55,6 +57,8 @@ use crate::ledger::Ledger;
 use crate::ledger::estimate::Learned;
 use crate::routing::{Health, Publisher};
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::otel::Tracer;
+use crate::telemetry::rate::Rate;
 use crate::time::Clock;
 use crate::transport::{HttpClient, RemoteContent};
 use crate::vault::MasterKey;
@@ -137,6 +141,10 @@ pub struct Parts {
     pub states: Arc<States>,
     /// Counts what happens.
     pub metrics: Arc<Metrics>,
+    /// Makes traces; `None`: there are none.
+    pub tracer: Option<Arc<Tracer>>,
+    /// Bounds log lines of refused requests.
+    pub refusal_lines: Arc<Rate>,
 }
 
 impl std::fmt::Debug for Parts {

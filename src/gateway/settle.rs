@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use super::account::Account;
 use super::failure::{Failure, Repeat};
 use super::metadata::{self, Strategies};
+use super::observe::{Said, Watch};
 use crate::canonical::text::{Effort, Steps};
 use crate::domain::money::NanoCents;
 use crate::domain::operation::Operation;
@@ -18,7 +19,9 @@ use crate::fault::Fault;
 use crate::ledger::{Hold, Settlement, Standing};
 use crate::providers::FailureClass;
 use crate::routing::{Impact, Pass, Target};
-use crate::telemetry::metrics::{self, AttemptEnded, Ended, TokenCounts};
+use crate::telemetry::metrics::{self, Ended, TokenCounts};
+use crate::telemetry::otel::context::TraceContext;
+use crate::telemetry::otel::trace::AttemptTrace;
 use crate::time::Timestamp;
 
 /// An answer goes out after this even if its record is not safe yet; the record goes on being stored.
@@ -63,6 +66,7 @@ pub(super) struct Record {
     facts: Facts,
     started: Instant,
     started_at: Timestamp,
+    watch: Watch,
     served_by: Option<Arc<Target>>,
     attempts: Vec<AttemptRecord>,
     attempt_began: Option<Instant>,
@@ -89,10 +93,10 @@ impl Record {
     /// Starts the record of a request.
     pub(super) fn start(account: Account, facts: Facts) -> Self {
         let clock = &account.parts().clock;
-        account.parts().metrics.request_begins();
         Self {
             started: clock.instant(),
             started_at: clock.now(),
+            watch: Watch::begin(account.parts()),
             account,
             facts,
             served_by: None,
@@ -111,6 +115,18 @@ impl Record {
             finish_reason: None,
             is_settled: false,
         }
+    }
+
+    /// Begins its trace, below that of the client.
+    pub(super) fn traced_by(&mut self, client: Option<TraceContext>) {
+        let begins = (self.started, self.started_at.unix_ms());
+        let tracer = self.account.parts().tracer.as_ref();
+        self.watch.follows(tracer.and_then(|tracer| tracer.begin(client, begins)));
+    }
+
+    /// The trace of the attempt under way.
+    pub(super) fn attempt_trace(&self) -> Option<&AttemptTrace> {
+        self.watch.attempt()
     }
 
     /// The request's id, for the log.
@@ -132,6 +148,7 @@ impl Record {
     pub(super) fn attempt_begins(&mut self, target: &Arc<Target>, mut pass: Option<Pass>) {
         let now = self.account.parts().clock.instant();
         self.attempt_began = Some(now);
+        self.watch.attempt_begins(now);
         if let Some(pass) = &mut pass {
             pass.begins(now);
         }
@@ -179,7 +196,7 @@ impl Record {
         if let Some(last) = self.impacts.last_mut() {
             *last = Some(impact);
         }
-        self.measure_attempt(class_word(failure.class));
+        self.measure_attempt(class_word(failure.class), failure.status);
         let duration_ms = self.attempt_ms();
         if let Some(attempt) = self.attempts.last_mut() {
             attempt.ok = false;
@@ -429,7 +446,7 @@ impl Record {
             error_detail: fault.and_then(Fault::cause).map(|cause| capped(&cause)),
             config_revision: self.facts.revision,
             attempts: self.attempts.clone(),
-            charge: None,
+            ..OperationRecord::default()
         }
     }
 
@@ -445,6 +462,7 @@ impl Record {
     fn log(&self, ending: Ending, fault: Option<&Fault>, usage: &TokenUsage, cost: Option<NanoCents>) {
         tracing::info!(
             request_id = self.facts.request_id,
+            operation_id = %self.account.operation(),
             key = self.account.key().map(|key| key.prefix.as_str()),
             public_model = self.facts.public_model,
             deployment_id = self.served_by.as_ref().map(|target| tracing::field::display(target.id)),
@@ -471,23 +489,24 @@ impl Record {
         );
     }
 
-    /// Counts the request. Only names that are configured become labels: a client cannot make a series.
-    fn measure(&self, ending: Ending, fault: Option<&Fault>, used: (&TokenUsage, bool), cost: Option<NanoCents>) {
+    /// Tells those who watch. Only names that are configured become labels: a client cannot make a series.
+    fn measure(&mut self, ending: Ending, fault: Option<&Fault>, used: (&TokenUsage, bool), cost: Option<NanoCents>) {
         if self.attempts.last().is_some_and(|last| last.class.is_none()) {
-            self.measure_attempt(if ending == Ending::Success { "success" } else { "cancelled" });
+            self.measure_attempt(if ending == Ending::Success { "success" } else { "cancelled" }, None);
         }
         let (usage, is_estimated) = used;
-        let parts = self.account.parts();
+        let parts = Arc::clone(self.account.parts());
         let is_known =
             self.served_by.is_some() || parts.publisher.current().find_pool(&self.facts.public_model).is_some();
-        parts.metrics.request_ended(&Ended {
+        let now = parts.clock.instant();
+        let ended = Ended {
             model: if is_known { &self.facts.public_model } else { metrics::NONE },
             provider: self.served_by.as_ref().map_or(metrics::NONE, |target| target.provider.as_str()),
             operation: Operation::TextGenerate.as_str(),
             contract: self.facts.contract,
             outcome: self.outcome(ending),
             fault: fault.map(|fault| fault.kind().row().slug),
-            duration: parts.clock.instant().saturating_duration_since(self.started),
+            duration: now.saturating_duration_since(self.started),
             first_output: self.first_output_ms.filter(|_| self.facts.is_stream).map(Duration::from_millis),
             tokens: TokenCounts {
                 input: usage.input,
@@ -499,21 +518,26 @@ impl Record {
             is_estimated,
             cost: cost.unwrap_or_default().0,
             attempts: self.attempts.len(),
-        });
+        };
+        let said = Said {
+            request_id: &self.facts.request_id,
+            operation_id: self.account.operation(),
+            key_id: self.account.key().map(|key| key.id),
+            model: is_known.then_some(self.facts.public_model.as_str()),
+            served_by: self.served_by.as_deref(),
+            is_stream: self.facts.is_stream,
+            finish_reason: self.finish_reason.as_deref(),
+            fault,
+        };
+        self.watch.ends(&ended, &said, now);
     }
 
-    /// Counts the attempt that is over.
-    fn measure_attempt(&self, outcome: &str) {
-        let (Some(target), Some(began)) = (&self.served_by, self.attempt_began) else { return };
-        let parts = self.account.parts();
-        parts.metrics.attempt_ended(&AttemptEnded {
-            model: target.public_model.as_str(),
-            provider: &target.provider,
-            upstream_model: &target.upstream_model,
-            operation: Operation::TextGenerate.as_str(),
-            outcome,
-            duration: parts.clock.instant().saturating_duration_since(began),
-        });
+    /// Tells those who watch of the attempt that is over.
+    fn measure_attempt(&mut self, outcome: &str, status: Option<u16>) {
+        let (Some(target), Some(began)) = (self.served_by.clone(), self.attempt_began) else { return };
+        let now = self.account.parts().clock.instant();
+        let operation = Operation::TextGenerate.as_str();
+        self.watch.attempt_ends((&target, operation), (outcome, status), (began, now));
     }
 
     fn attempt_ms(&self) -> u64 {

@@ -3,6 +3,7 @@
 //! A handler reads, calls the gateway, renders. Authentication, bodies and request ids are settled before it runs.
 
 pub mod body;
+pub mod border;
 mod chat_completions;
 pub mod cors;
 mod credentials;

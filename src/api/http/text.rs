@@ -12,6 +12,7 @@ use crate::canonical::Wire;
 use crate::fault::{Fault, Outcome};
 use crate::gateway::{Call, Denied};
 use crate::telemetry::names::header;
+use crate::telemetry::otel::context::TraceContext;
 
 /// Answers one request.
 pub(super) async fn generate(
@@ -23,7 +24,10 @@ pub(super) async fn generate(
     let (id, answer) = match read_call(&state, contract, forwarded, request).await {
         // The body's share of memory is held until the answer commits.
         (id, Ok((call, _held))) => (id, state.gateway.generate(call).await),
-        (id, Err(fault)) => (id, Err(Denied::from(fault))),
+        (id, Err(fault)) => {
+            state.gateway.note_refusal(contract.as_str(), &id, &fault);
+            (id, Err(Denied::from(fault)))
+        }
     };
     let response = match answer {
         Ok(answer) => render::answer(contract, answer),
@@ -95,8 +99,15 @@ async fn call(
         body: held.bytes.clone(),
         forwarded: passing(&parts.headers, forwarded),
         request_id: request_id(&parts.headers),
+        trace: trace_context(&parts.headers),
     };
     Ok((call, held))
+}
+
+/// The trace that a request belongs to, as its client says.
+fn trace_context(headers: &HeaderMap) -> Option<TraceContext> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    TraceContext::read(text(header::TRACEPARENT)?, text(header::TRACESTATE))
 }
 
 /// A header that is `true`, `false` or absent.

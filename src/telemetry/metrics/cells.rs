@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -108,8 +108,31 @@ impl Histogram {
 }
 
 /// The nearest number: figures are read by people and by programs that know no others.
-pub(super) fn as_f64(number: u64) -> f64 {
+#[must_use]
+pub fn as_f64(number: u64) -> f64 {
     number as f64
+}
+
+/// How many there are now.
+#[derive(Debug, Default)]
+pub struct Level(AtomicI64);
+
+impl Level {
+    /// One more.
+    pub fn rise(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One less.
+    pub fn fall(&self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// How many there are; those that fall may be seen before they rose.
+    #[must_use]
+    pub fn read(&self) -> f64 {
+        as_f64(u64::try_from(self.0.load(Ordering::Relaxed)).unwrap_or_default())
+    }
 }
 
 /// Rows of counters by the values of `N` labels, made as they are met. Finding a row takes no lock and allocates nothing.

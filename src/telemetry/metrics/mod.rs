@@ -12,14 +12,15 @@
 pub mod cells;
 mod events;
 pub mod names;
+pub mod process;
 pub mod readings;
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use events::{AttemptEnded, Ended, TokenCounts};
 
-use cells::{Table, as_f64};
+use cells::{Level, Table, as_f64};
 use events::{Ends, Use};
 use readings::Readings;
 
@@ -40,7 +41,10 @@ pub struct Metrics {
     attempts: Table<5, Ends>,
     retries: Table<2, AtomicU64>,
     fallbacks: Table<2, AtomicU64>,
-    in_flight: AtomicI64,
+    refusals: Table<2, AtomicU64>,
+    responses: Table<3, AtomicU64>,
+    in_flight: Level,
+    streams: Level,
     sources: Mutex<Vec<Source>>,
 }
 
@@ -53,7 +57,10 @@ impl Default for Metrics {
             attempts: Table::new(MOST_ROWS),
             retries: Table::new(MOST_ROWS),
             fallbacks: Table::new(MOST_ROWS),
-            in_flight: AtomicI64::new(0),
+            refusals: Table::new(MOST_ROWS),
+            responses: Table::new(MOST_ROWS),
+            in_flight: Level::default(),
+            streams: Level::default(),
             sources: Mutex::default(),
         }
     }
@@ -68,12 +75,12 @@ impl std::fmt::Debug for Metrics {
 impl Metrics {
     /// Counts a request that begins.
     pub fn request_begins(&self) {
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        self.in_flight.rise();
     }
 
     /// Counts a request that ended.
     pub fn request_ended(&self, ended: &Ended<'_>) {
-        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.in_flight.fall();
         let Ended { model, provider, operation, contract, outcome, .. } = *ended;
         self.requests.with([model, provider, operation, contract, outcome], |row| {
             row.count.fetch_add(1, Ordering::Relaxed);
@@ -98,6 +105,27 @@ impl Metrics {
             row.count.fetch_add(1, Ordering::Relaxed);
             row.seconds.observe_time(ended.duration);
         });
+    }
+
+    /// Counts a request that was refused before a deployment was looked for.
+    pub fn refused(&self, contract: &str, fault: &str) {
+        self.refusals.with([contract, fault], add_one);
+    }
+
+    /// Counts an answer over HTTP. `route` is a pattern, not a path.
+    pub fn responded(&self, route: &str, method: &str, status: u16) {
+        let mut digits = [b'0'; 3];
+        for (digit, divisor) in digits.iter_mut().zip([100, 10, 1]) {
+            *digit += u8::try_from(status / divisor % 10).unwrap_or_default();
+        }
+        self.responses.with([route, method, std::str::from_utf8(&digits).unwrap_or_default()], add_one);
+    }
+
+    /// Counts a stream as open for as long as the answer lives.
+    #[must_use]
+    pub fn stream_opens(self: &Arc<Self>) -> OpenStream {
+        self.streams.rise();
+        OpenStream(Arc::clone(self))
     }
 
     /// Counts that the chain of a model was asked, for this reason.
@@ -128,6 +156,8 @@ impl Metrics {
             self.attempts.lost(),
             self.retries.lost(),
             self.fallbacks.lost(),
+            self.refusals.lost(),
+            self.responses.lost(),
         ];
         readings.number(&names::SERIES_LOST, NO_LABELS, as_f64(lost.into_iter().sum()));
         let sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -144,8 +174,10 @@ impl Metrics {
         read_counts(&self.errors, &names::REQUEST_ERRORS, readings);
         read_counts(&self.retries, &names::RETRIES, readings);
         read_counts(&self.fallbacks, &names::FALLBACKS, readings);
-        let in_flight = u64::try_from(self.in_flight.load(Ordering::Relaxed)).unwrap_or_default();
-        readings.number(&names::REQUESTS_IN_FLIGHT, NO_LABELS, as_f64(in_flight));
+        read_counts(&self.refusals, &names::REFUSALS, readings);
+        read_counts(&self.responses, &names::HTTP_RESPONSES, readings);
+        readings.number(&names::REQUESTS_IN_FLIGHT, NO_LABELS, self.in_flight.read());
+        readings.number(&names::OPEN_STREAMS, NO_LABELS, self.streams.read());
     }
 
     fn read_usage(&self, readings: &mut Readings) {
@@ -161,6 +193,16 @@ impl Metrics {
             readings.number(&names::ESTIMATED, labels.clone(), read(&row.estimated));
             readings.sizes(&names::FIRST_OUTPUT_SECONDS, labels, row.first_output.read());
         });
+    }
+}
+
+/// A stream that is open.
+#[derive(Debug)]
+pub struct OpenStream(Arc<Metrics>);
+
+impl Drop for OpenStream {
+    fn drop(&mut self) {
+        self.0.streams.fall();
     }
 }
 

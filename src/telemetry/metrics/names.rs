@@ -147,6 +147,93 @@ pub const SERIES_LOST: Metric = Metric::counter(
     "Figures counted under `other` because there were too many label values",
 );
 
+/// Answers over HTTP.
+pub const HTTP_RESPONSES: Metric = Metric::counter(
+    "unified_gateway_http_responses_total",
+    &["route", "method", "status"],
+    "Answers on the HTTP listeners, whatever was asked for",
+);
+/// Requests refused before a deployment was looked for.
+pub const REFUSALS: Metric = Metric::counter(
+    "unified_gateway_refusals_total",
+    &["contract", "fault"],
+    "Requests for a model refused before a deployment was looked for: keys, scopes, bodies",
+);
+/// Streams under way.
+pub const OPEN_STREAMS: Metric =
+    Metric::gauge("unified_gateway_open_streams", &[], "Answers that are being streamed to clients");
+/// Bytes of bodies in memory.
+pub const BODY_BYTES: Metric =
+    Metric::gauge("unified_gateway_request_body_bytes", &[], "Bodies of requests in memory, all together");
+/// Connections of clients.
+pub const CONNECTIONS: Metric =
+    Metric::gauge("unified_gateway_connections", &["listener"], "Open connections of clients");
+/// Connections of clients that were taken.
+pub const CONNECTIONS_TAKEN: Metric =
+    Metric::counter("unified_gateway_connections_total", &["listener"], "Connections of clients that were taken");
+/// Connections of clients that were closed at once.
+pub const CONNECTIONS_REFUSED: Metric = Metric::counter(
+    "unified_gateway_connections_refused_total",
+    &["listener"],
+    "Connections of clients closed at once, for there were too many",
+);
+/// Connections to providers.
+pub const UPSTREAM_CONNECTIONS: Metric = Metric::counter(
+    "unified_gateway_upstream_connections_total",
+    &["outcome"],
+    "Connections to providers that were made, or failed",
+);
+/// Deployments by what they take.
+pub const DEPLOYMENTS: Metric = Metric::gauge(
+    "unified_gateway_deployments",
+    &["model", "provider", "state"],
+    "Deployments by how they stand; those that are switched off are `disabled`",
+);
+/// The configuration in force.
+pub const CONFIG_REVISION: Metric =
+    Metric::gauge("unified_gateway_config_revision", &[], "Revision of the configuration in force");
+/// How long it has been.
+pub const CONFIG_AGE: Metric =
+    Metric::gauge("unified_gateway_config_age_seconds", &[], "Since the configuration in force was put in force");
+/// Rows left out of it.
+pub const QUARANTINED: Metric = Metric::gauge(
+    "unified_gateway_config_quarantined_rows",
+    &[],
+    "Stored rows left out of the configuration in force, for they are not understood",
+);
+/// Rows in it.
+pub const CONFIG_ROWS: Metric =
+    Metric::gauge("unified_gateway_config_rows", &["kind"], "Rows of the configuration in force");
+/// Whether it takes traffic.
+pub const READY: Metric = Metric::gauge(
+    "unified_gateway_ready",
+    &[],
+    "1 while a configuration is in force and the process neither drains nor stands by",
+);
+/// Databases.
+pub const DEPENDENCY_UP: Metric =
+    Metric::gauge("unified_gateway_dependency_up", &["dependency"], "1 while a database answers");
+/// Spans and reports to a collector.
+pub const TELEMETRY: Metric = Metric::counter(
+    "unified_gateway_telemetry_total",
+    &["signal", "outcome"],
+    "Spans and reports of metrics for a collector, by what became of them",
+);
+/// CPU.
+pub const PROCESS_CPU: Metric =
+    Metric::counter("process_cpu_seconds_total", &[], "CPU time of the process, user and system");
+/// Memory.
+pub const PROCESS_MEMORY: Metric = Metric::gauge("process_resident_memory_bytes", &[], "Memory of the process");
+/// File descriptors.
+pub const PROCESS_FDS: Metric = Metric::gauge("process_open_fds", &[], "Open file descriptors");
+/// Most file descriptors.
+pub const PROCESS_MAX_FDS: Metric = Metric::gauge("process_max_fds", &[], "File descriptors that may be open");
+/// Threads.
+pub const PROCESS_THREADS: Metric = Metric::gauge("process_threads", &[], "Threads of the process");
+/// When it started.
+pub const PROCESS_START: Metric =
+    Metric::gauge("process_start_time_seconds", &[], "When the process started, in seconds since 1970");
+
 /// All of them, as they are listed and scraped.
 pub const ALL: &[&Metric] = &[
     &REQUESTS,
@@ -162,9 +249,31 @@ pub const ALL: &[&Metric] = &[
     &ATTEMPT_SECONDS,
     &RETRIES,
     &FALLBACKS,
+    &REFUSALS,
+    &HTTP_RESPONSES,
+    &OPEN_STREAMS,
+    &BODY_BYTES,
+    &CONNECTIONS,
+    &CONNECTIONS_TAKEN,
+    &CONNECTIONS_REFUSED,
+    &UPSTREAM_CONNECTIONS,
+    &DEPLOYMENTS,
+    &CONFIG_REVISION,
+    &CONFIG_AGE,
+    &QUARANTINED,
+    &CONFIG_ROWS,
+    &READY,
+    &DEPENDENCY_UP,
+    &TELEMETRY,
     &SERIES_LOST,
     &BUILD_INFO,
     &UPTIME_SECONDS,
+    &PROCESS_CPU,
+    &PROCESS_MEMORY,
+    &PROCESS_FDS,
+    &PROCESS_MAX_FDS,
+    &PROCESS_THREADS,
+    &PROCESS_START,
 ];
 
 /// All of them as a Markdown table: name, type, unit, labels, meaning.
