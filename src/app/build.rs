@@ -344,7 +344,7 @@ impl Core {
         clock: &Arc<dyn Clock>,
         publisher: Arc<Publisher>,
         identity: Identity,
-        (ledger, probe): (Arc<dyn Ledger>, Arc<dyn ProbeDeployment>),
+        (ledger, gateway): (Arc<dyn Ledger>, Arc<Gateway>),
     ) -> Outcome<Self> {
         let stores = storage.stores();
         let catalog = Arc::new(Catalog::load(providers::presets())?);
@@ -363,7 +363,8 @@ impl Core {
             clock: Arc::clone(clock),
             propagation: Arc::clone(&propagation),
             ledger,
-            probe,
+            probe: Arc::clone(&gateway) as Arc<dyn ProbeDeployment>,
+            explainer: gateway,
         };
         let control = Control::new(parts, identity, storage.mode(), env!("CARGO_PKG_VERSION"));
         Ok(Self { control, publisher, propagation })

@@ -37,10 +37,13 @@ pub use crate::ledger::KeyUsage;
 /// What [`Deployments::test`] answers.
 pub use crate::routing::Probed;
 
+/// What [`Routing::explain`] is asked and answers.
+pub use crate::routing::explain;
+
 use crate::catalog::Catalog;
 use crate::domain::ids::Revision;
 use crate::ledger::Ledger;
-use crate::routing::ProbeDeployment;
+use crate::routing::{ExplainRoute, ProbeDeployment};
 use crate::store::Stores;
 use crate::time::Clock;
 use crate::vault::{Entropy, Keyring};
@@ -83,6 +86,8 @@ pub struct Parts {
     pub ledger: Arc<dyn Ledger>,
     /// Calls a deployment that is to be tested.
     pub probe: Arc<dyn ProbeDeployment>,
+    /// Says what would become of a request.
+    pub explainer: Arc<dyn ExplainRoute>,
 }
 
 impl std::fmt::Debug for Parts {
