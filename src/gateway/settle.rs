@@ -51,6 +51,7 @@ impl Ending {
 pub(super) struct Facts {
     pub request_id: String,
     pub public_model: String,
+    pub operation: Operation,
     pub contract: &'static str,
     pub is_stream: bool,
     pub revision: i64,
@@ -360,6 +361,9 @@ impl Record {
         if ending == Ending::Error && !has_output {
             return (TokenUsage::default(), false);
         }
+        if let Some(usage) = self.account.expects(target) {
+            return (usage, true);
+        }
         let output = self.account.parts().learned.output(&target.upstream_model, self.output_bytes);
         (TokenUsage { input: self.estimated_input(target), output, ..TokenUsage::default() }, true)
     }
@@ -399,7 +403,7 @@ impl Record {
             served_model,
             deployment_id: target.map(|target| target.id.to_string()),
             provider: target.map(|target| target.provider.clone()),
-            operation: Operation::TextGenerate.as_str().to_owned(),
+            operation: self.facts.operation.as_str().to_owned(),
             contract: self.facts.contract.to_owned(),
             stream: self.facts.is_stream,
             outcome: self.outcome(ending).to_owned(),
