@@ -429,7 +429,7 @@ impl Record {
             error_detail: fault.and_then(Fault::cause).map(|cause| capped(&cause)),
             config_revision: self.facts.revision,
             attempts: self.attempts.clone(),
-            charge: None,
+            ..OperationRecord::default()
         }
     }
 
