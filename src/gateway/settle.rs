@@ -417,6 +417,7 @@ impl Record {
             output_tokens: usage.output,
             reasoning_tokens: usage.reasoning,
             audio_output_tokens: usage.audio_output,
+            search_units: usage.search_units,
             cost: cost.map(|cost| cost.0),
             upstream_cost: cost.map(|_| i64::try_from(upstream).unwrap_or(i64::MAX)),
             started_at: self.started_at.unix_ms(),
