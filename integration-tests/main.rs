@@ -16,6 +16,7 @@ mod count_tokens;
 mod edges;
 #[cfg(test)]
 mod explain;
+mod embeddings;
 #[cfg(test)]
 mod fleet;
 #[cfg(test)]
@@ -38,6 +39,8 @@ mod relay;
 mod reliability;
 #[cfg(test)]
 mod remote_content;
+#[cfg(test)]
+mod rerank;
 #[cfg(test)]
 mod resilience;
 #[cfg(test)]

@@ -4,10 +4,9 @@
 use std::collections::HashSet;
 
 use super::Parts;
-use super::lane::{Asking, transports};
+use super::task::Task;
 use crate::domain::fallback::FallbackReason;
 use crate::domain::names::PublicModel;
-use crate::domain::operation::Operation;
 use crate::fault::Outcome;
 use crate::routing::plan::Wants;
 use crate::routing::{Candidate, Plan, Snapshot, Target, plan};
@@ -17,7 +16,7 @@ use crate::routing::{Candidate, Plan, Snapshot, Target, plan};
 pub(super) struct Routes<'a> {
     pub parts: &'a Parts,
     pub snapshot: &'a Snapshot,
-    pub asking: &'a Asking,
+    pub task: &'a dyn Task,
 }
 
 /// Where it goes first.
@@ -30,7 +29,7 @@ pub(super) struct Primary {
 impl<'a> Routes<'a> {
     /// The primary pool. While none of it is to be called, the chain for any reason serves in its place.
     pub(super) fn primary(&self) -> Outcome<Primary> {
-        let fault = match self.plan(self.asking.asked().model()) {
+        let fault = match self.plan(self.task.model()) {
             Ok(plan) => return Ok(Primary { candidates: plan.candidates, is_chain: false }),
             Err(fault) => fault,
         };
@@ -46,9 +45,9 @@ impl<'a> Routes<'a> {
     pub(super) fn wants(&self, public_model: &'a str) -> Wants<'a> {
         Wants {
             public_model,
-            operation: Operation::TextGenerate,
-            transports: transports(self.asking.asked().wire()),
-            origin: self.asking.origin(),
+            operation: self.task.operation(),
+            transports: self.task.transports(),
+            origin: self.task.origin(),
         }
     }
 
@@ -62,7 +61,7 @@ impl<'a> Routes<'a> {
 
     /// Candidates of a chain, each once.
     pub(super) fn chain(&self, reason: FallbackReason) -> Vec<Candidate> {
-        let Ok(primary) = PublicModel::parse(self.asking.asked().model()) else { return Vec::new() };
+        let Ok(primary) = PublicModel::parse(self.task.model()) else { return Vec::new() };
         let mut seen = HashSet::new();
         let chain = self.snapshot.chain(&primary, reason).iter();
         let candidates = chain.filter_map(|model| self.plan(model.as_str()).ok()).flat_map(|plan| plan.candidates);

@@ -161,6 +161,8 @@ pub(super) trait Flight: Send + 'static {
 pub(super) struct Fresh {
     /// The body, without routing facts.
     pub body: Vec<Bytes>,
+    /// Its media type where that is not JSON; such an answer is not kept.
+    pub media_type: Option<String>,
     /// The public model that made it.
     pub model: String,
     pub dropped: Vec<Cow<'static, str>>,
@@ -177,12 +179,13 @@ pub(super) struct Fresh {
 impl Fresh {
     /// What the client gets.
     pub(super) fn into_answer(self, cache: Option<CacheStatus>) -> Answer {
-        let body = match &self.routing {
-            Some(routing) => metadata::add_to_body(self.body, routing),
-            None => self.body,
+        let body = match (self.media_type, &self.routing) {
+            (Some(media_type), _) => AnswerBody::Typed(media_type, self.body),
+            (None, Some(routing)) => AnswerBody::Whole(metadata::add_to_body(self.body, routing)),
+            (None, None) => AnswerBody::Whole(self.body),
         };
         Answer {
-            body: AnswerBody::Whole(body),
+            body,
             dropped: self.dropped,
             served_by: self.served_by,
             standing: self.standing,
@@ -267,6 +270,7 @@ async fn look_or_call<F: Flight>(
             };
             if let Some(generation) = generation
                 && !fresh.is_fallback
+                && fresh.media_type.is_none()
                 && (fresh.is_complete)(&entry.body)
             {
                 cache.put(&through.place, entry.clone(), through.ttl, generation).await;
@@ -293,6 +297,7 @@ async fn found(record: &mut Record, entry: &Entry) -> Answer {
         served_by: None,
         routing: record.routing(),
         standing: record.standing(),
+        media_type: None,
         is_fallback: false,
         is_complete: |_| true,
     }
