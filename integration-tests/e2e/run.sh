@@ -141,6 +141,9 @@ suite node "$node/contracts.mjs"
 suite python langchain.py
 suite python admin_grpc.py
 
+start_gateway described
+suite python openapi.py
+
 start_gateway reference
 suite python quickstart.py "$here/quickstart_reference.sh"
 if [ -f "$root/README.md" ]; then
