@@ -223,3 +223,19 @@ async fn shells_complete_the_command() {
     assert!(script.text().contains("rotate-encryption"));
     assert_eq!(run(&["completion", "tcsh"], &[], "").await.code, 2);
 }
+
+#[tokio::test]
+async fn a_route_is_explained_as_a_table_and_as_json() {
+    let gateway = TestGateway::start().await;
+    let id = gateway.deploy("general", "stub-text").await;
+    let explain = ["admin", "route", "explain", "publicModel=general", "tools=true", "inputTokens=100"];
+    let shown = cli(&gateway, &explain).await;
+    let lines: Vec<_> = shown.text().lines().collect();
+    assert!(lines[0].starts_with("NO ") && lines[1].contains(&id) && lines[1].contains("kept"), "{shown:?}");
+    assert!(lines.iter().any(|line| line.split_whitespace().eq(["scope", "allowed"])), "{shown:?}");
+    let json = cli(&gateway, &[&explain[..], &["--json"]].concat()).await.json();
+    let question = json!({"publicModel": "general", "tools": true, "inputTokens": 100});
+    let rest = gateway.configure("POST", "/admin/route/explain", &question).await;
+    assert_eq!(json["candidates"][0]["inputTokens"], rest["candidates"][0]["inputTokens"]);
+    assert_eq!((&json["candidates"][0]["lane"], &json["scope"]), (&rest["candidates"][0]["lane"], &rest["scope"]));
+}

@@ -15,6 +15,8 @@ mod count_tokens;
 #[cfg(test)]
 mod edges;
 #[cfg(test)]
+mod explain;
+#[cfg(test)]
 mod fleet;
 #[cfg(test)]
 mod gemini;

@@ -358,7 +358,7 @@ impl Core {
         clock: &Arc<dyn Clock>,
         publisher: Arc<Publisher>,
         identity: Identity,
-        (ledger, probe, cache): (Arc<dyn Ledger>, Arc<dyn ProbeDeployment>, Arc<dyn ResponseCache>),
+        (ledger, gateway, cache): (Arc<dyn Ledger>, Arc<Gateway>, Arc<dyn ResponseCache>),
     ) -> Outcome<Self> {
         let stores = storage.stores();
         let catalog = Arc::new(Catalog::load(providers::presets())?);
@@ -377,7 +377,8 @@ impl Core {
             clock: Arc::clone(clock),
             propagation: Arc::clone(&propagation),
             ledger,
-            probe,
+            probe: Arc::clone(&gateway) as Arc<dyn ProbeDeployment>,
+            explainer: gateway,
             cache,
         };
         let control = Control::new(parts, identity, storage.mode(), env!("CARGO_PKG_VERSION"));

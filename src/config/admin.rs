@@ -81,6 +81,9 @@ pub enum AdminVerb {
     /// The response cache
     #[command(subcommand)]
     Cache(CacheVerb),
+    /// What would become of a request
+    #[command(subcommand)]
+    Route(RouteVerb),
     /// Provider presets
     Providers,
     /// Known models
@@ -152,6 +155,13 @@ pub enum DeploymentVerb {
     },
     /// Say what a deployment would be able to do
     Resolve(Body),
+}
+
+/// What can be asked of routing.
+#[derive(Debug, Clone, Subcommand)]
+pub enum RouteVerb {
+    /// Say where a request would go and why, without making it: publicModel=NAME keyId=ID tools=true …
+    Explain(Body),
 }
 
 /// What can be done with virtual keys.

@@ -42,11 +42,14 @@ pub use crate::ledger::KeyUsage;
 /// What [`Deployments::test`] answers.
 pub use crate::routing::Probed;
 
+/// What [`Routing::explain`] is asked and answers.
+pub use crate::routing::explain;
+
 use crate::cache::ResponseCache;
 use crate::catalog::Catalog;
 use crate::domain::ids::Revision;
 use crate::ledger::Ledger;
-use crate::routing::ProbeDeployment;
+use crate::routing::{ExplainRoute, ProbeDeployment};
 use crate::store::Stores;
 use crate::time::Clock;
 use crate::vault::{Entropy, Keyring};
@@ -93,6 +96,8 @@ pub struct Parts {
     pub probe: Arc<dyn ProbeDeployment>,
     /// The response cache.
     pub cache: Arc<dyn ResponseCache>,
+    /// Says what would become of a request.
+    pub explainer: Arc<dyn ExplainRoute>,
 }
 
 impl std::fmt::Debug for Parts {

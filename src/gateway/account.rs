@@ -53,7 +53,7 @@ pub(super) enum Leave {
 
 /// Why a candidate has no price for a request.
 #[derive(Debug, Clone, Copy)]
-enum NoPrice {
+pub(super) enum NoPrice {
     Unknown,
     Audio,
     Unbounded(Unbounded),
@@ -95,6 +95,11 @@ impl Account {
 
     pub(super) fn key(&self) -> Option<&KeyEntry> {
         self.key.as_deref()
+    }
+
+    /// Takes the input to be of a stated size.
+    pub(super) fn assume(&mut self, input_tokens: u64) {
+        self.size.stated_input = Some(input_tokens);
     }
 
     pub(super) fn size(&self) -> &Size {
@@ -228,7 +233,8 @@ impl Account {
         self.key.as_ref().map_or(BudgetMode::Expected, |key| key.budget_mode)
     }
 
-    fn tokens(&self, plan: &[Candidate]) -> u64 {
+    /// Tokens that it holds.
+    pub(super) fn tokens(&self, plan: &[Candidate]) -> u64 {
         let of = |candidate: &Candidate| {
             let target = &candidate.target;
             self.parts.learned.tokens(&target.upstream_model, &self.size, bounds(target))
@@ -250,7 +256,7 @@ impl Account {
     }
 
     /// What the request may cost at one candidate.
-    fn price(&self, candidate: &Candidate) -> Result<NanoCents, NoPrice> {
+    pub(super) fn price(&self, candidate: &Candidate) -> Result<NanoCents, NoPrice> {
         let target = &candidate.target;
         let pricing = &target.resolved.pricing;
         if !pricing.is_known() {
@@ -275,7 +281,8 @@ impl Account {
         price.ok_or(NoPrice::Unknown)
     }
 
-    fn dearest(&self, plan: &[Candidate]) -> Outcome<NanoCents> {
+    /// What it holds of a budget.
+    pub(super) fn dearest(&self, plan: &[Candidate]) -> Outcome<NanoCents> {
         let mut dearest = None;
         let mut why = None;
         for candidate in primary_tier(plan) {
@@ -388,7 +395,7 @@ fn refuse_unpriced(weight: &Weight, is_hard: bool) -> Outcome<()> {
     Ok(())
 }
 
-fn no_price_fault(why: NoPrice) -> Fault {
+pub(super) fn no_price_fault(why: NoPrice) -> Fault {
     match why {
         NoPrice::Unknown => Fault::new(Kind::BadRequest).param("model").say(
             "The price of this model is unknown, so an API key with a budget may not call it; \

@@ -5,7 +5,6 @@
 //! point nothing is retried.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,9 +20,10 @@ use super::account::{Account, Leave};
 use super::attempt::{AttemptInput, Deadlines, Dropped, Opened, attempt};
 use super::caching::{self, CacheStatus, Flight, Fresh, Sameness, Through};
 use super::failure::{Failure, Repeat, worst};
-use super::lane::{Asking, transports};
+use super::lane::Asking;
 use super::metadata::Strategies;
 use super::prepare::{Manner, prepare};
+use super::routes::Routes;
 use super::settle::{Ending, Facts, Record};
 use super::states::{Keep, next_id};
 use super::stream::{self, Committed};
@@ -32,15 +32,14 @@ use crate::canonical::Wire;
 use crate::dialects::cacheable::is_complete;
 use crate::dialects::{self, Asked, openai_responses};
 use crate::domain::fallback::FallbackReason;
-use crate::domain::names::PublicModel;
 use crate::domain::operation::Operation;
 use crate::domain::response_state::ResponseId;
 use crate::domain::settings::ExecutionPolicy;
 use crate::fault::{Fault, Kind, Outcome};
 use crate::ledger::Standing;
 use crate::providers::FailureClass;
-use crate::routing::plan::{Waits, Wants};
-use crate::routing::{Availability, Candidate, Pass, Snapshot, Target, plan};
+use crate::routing::plan::Waits;
+use crate::routing::{Availability, Candidate, Pass, Snapshot};
 
 /// Most pieces that wait for a client; each is what one read of the provider's socket brought.
 const CHANNEL_PIECES: usize = 16;
@@ -160,7 +159,7 @@ impl Gateway {
     }
 
     /// Scans a request, and completes it where it goes on from a stored response.
-    async fn scan(
+    pub(super) async fn scan(
         &self,
         contract: Wire,
         body: Bytes,
@@ -383,28 +382,15 @@ impl Run {
         }
     }
 
-    /// The primary pool. While none of it is to be called, the chain for any reason serves in its place.
-    fn primary(&mut self) -> Outcome<Vec<Candidate>> {
-        self.parts.health.tidy(&self.snapshot);
-        let planned = self.plan(self.asking.asked().model());
-        let Err(fault) = planned else { return planned };
-        // Only those that are waited for name a time.
-        if fault.wait().is_none() {
-            return Err(fault);
-        }
-        self.has_fallen_back = true;
-        let chain = self.chain(FallbackReason::General);
-        if chain.is_empty() { Err(fault) } else { Ok(chain) }
+    fn routes(&self) -> Routes<'_> {
+        Routes { parts: &self.parts, snapshot: &self.snapshot, asking: &self.asking }
     }
 
-    fn plan(&self, public_model: &str) -> Outcome<Vec<Candidate>> {
-        let transports = transports(self.asking.asked().wire());
-        let origin = self.asking.origin();
-        let wants = Wants { public_model, operation: Operation::TextGenerate, transports, origin };
-        let dice = &self.parts.dice;
-        let now = self.parts.clock.instant();
-        let look = |target: &Target| self.parts.health.standing(target, now);
-        Ok(plan(&self.snapshot, wants, &look, &mut |below| dice(below))?.candidates)
+    fn primary(&mut self) -> Outcome<Vec<Candidate>> {
+        self.parts.health.tidy(&self.snapshot);
+        let primary = self.routes().primary()?;
+        self.has_fallen_back = primary.is_chain;
+        Ok(primary.candidates)
     }
 
     /// Candidates of the chain that catches what the primary pool failed with. Unusable targets are skipped.
@@ -419,18 +405,9 @@ impl Run {
         } else {
             FallbackReason::General
         };
-        let mut candidates = self.chain(reason);
+        let mut candidates = self.routes().chain(reason);
         candidates.retain(|candidate| tried.iter().all(|tried| tried.candidate.target.id != candidate.target.id));
         candidates
-    }
-
-    /// Candidates of a chain, each once.
-    fn chain(&self, reason: FallbackReason) -> Vec<Candidate> {
-        let Ok(primary) = PublicModel::parse(self.asking.asked().model()) else { return Vec::new() };
-        let mut seen = HashSet::new();
-        let chain = self.snapshot.chain(&primary, reason).iter();
-        let candidates = chain.filter_map(|model| self.plan(model.as_str()).ok()).flatten();
-        candidates.filter(|candidate| seen.insert(candidate.target.id)).collect()
     }
 
     /// The next candidate to be tried again, after its backoff.

@@ -9,7 +9,9 @@
 //! - `metadata`: routing facts in an answer.
 //! - [`stream`]: a committed stream, pumped to the client with back-pressure and deadlines.
 //! - [`settle`]: what is recorded of it, always, even on a hang-up.
-//! - [`models`]: what clients can discover; `probe`: one call that an operator asks for.
+//! - [`models`]: what clients can discover; `probe`: one call that an operator asks for; `explain`: what would become of
+//!   a request.
+//! - `routes`: the primary pool and the chains behind it.
 //!
 //! - [`count`]: tokens, counted before a request.
 //! - [`states`]: responses that are kept for those who made them.
@@ -22,6 +24,7 @@ pub mod attempt;
 pub mod caching;
 pub mod count;
 pub mod dispatch;
+mod explain;
 pub mod failure;
 mod lane;
 mod materialise;
@@ -29,6 +32,7 @@ mod metadata;
 pub mod models;
 mod prepare;
 mod probe;
+mod routes;
 pub mod settle;
 mod sniff;
 pub mod states;

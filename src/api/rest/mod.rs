@@ -87,6 +87,7 @@ pub fn router(state: RestState) -> Router {
         // Names of models may contain `/`; the reason is what follows the last one.
         .route("/admin/fallbacks/{*chain}", only(delete(routing::delete), "DELETE"))
         .route("/admin/cache", only(delete(cache::invalidate), "DELETE"))
+        .route("/admin/route/explain", only(post(routing::explain), "POST"))
         .route("/admin/config", only(get(config::export).put(config::apply), "GET, HEAD, PUT"))
         .route("/admin/replicas", only(get(replicas::list), "GET, HEAD"))
         .route("/admin/replicas/wait", only(get(replicas::wait), "GET, HEAD"))
