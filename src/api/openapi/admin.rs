@@ -142,6 +142,10 @@ fn routing() -> Vec<Row> {
             .at("reason", "general")
             .with(&[IF_MATCH])
             .answers(deleted()),
+        about("post", "/admin/route/explain", "Say what would become of a request, without making it")
+            .takes(reference("ExplainRouteRequest"))
+            .example("a short question", json!({"publicModel": "echo"}))
+            .answers(data(reference("ExplainRouteResponse"))),
     ]
 }
 
