@@ -30,6 +30,8 @@ mod lifecycle;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod openapi;
+#[cfg(test)]
 mod parameters;
 #[cfg(test)]
 mod probe;

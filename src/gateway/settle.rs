@@ -418,6 +418,7 @@ impl Record {
             operation: self.facts.operation.as_str().to_owned(),
             contract: self.facts.contract.to_owned(),
             stream: self.facts.is_stream,
+            cache_hit: self.cached_from.is_some(),
             outcome: self.outcome(ending).to_owned(),
             degraded: is_fallback || !self.dropped.is_empty(),
             estimated: false,
