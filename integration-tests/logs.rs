@@ -120,10 +120,8 @@ async fn at_the_finest_level_no_secret_prompt_or_answer_is_in_a_line_and_every_r
         let leak = log.lines().find(|line| line.contains(secret));
         assert_eq!(leak, None, "{secret}");
     }
-    let lines: Vec<Value> = log
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
-        .collect();
+    let lines: Vec<Value> =
+        log.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect();
     let of = |message: &str| lines.iter().filter(|line| line["message"] == message).cloned().collect::<Vec<_>>();
     let served = of("request served");
     assert_eq!(served.len(), 3, "{served:#?}");
@@ -150,6 +148,9 @@ async fn lines_for_people_have_the_same_facts_and_keep_the_same_secrets() {
         assert!(!log.contains(secret), "{secret}");
     }
     let served = log.lines().find(|line| line.contains("request served")).unwrap();
-    assert!(served.contains("outcome=\"success\"") && served.contains("public_model=\"stub-echo-request\""), "{served}");
+    assert!(
+        served.contains("outcome=\"success\"") && served.contains("public_model=\"stub-echo-request\""),
+        "{served}"
+    );
     assert!(!log.contains('\u{1b}'), "no colours in a file");
 }

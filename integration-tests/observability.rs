@@ -58,7 +58,8 @@ fn metrics_in(expression: &str) -> Vec<(String, Vec<String>)> {
             continue;
         }
         let braces = after.strip_prefix('{').and_then(|inner| inner.split_once('}')).map_or("", |(inner, _)| inner);
-        let labels = braces.split(',').filter_map(|pair| pair.split(['=', '!']).next()).map(|name| name.trim().to_owned());
+        let labels =
+            braces.split(',').filter_map(|pair| pair.split(['=', '!']).next()).map(|name| name.trim().to_owned());
         found.push((word.to_owned(), labels.filter(|name| !name.is_empty()).collect()));
     }
     found
@@ -83,7 +84,9 @@ fn problems(expression: &str) -> Vec<String> {
             }
             Some(metric) => {
                 // Prometheus adds these.
-                let is_known = |label: &String| ["job", "instance", "le"].contains(&label.as_str()) || metric.labels.contains(&label.as_str());
+                let is_known = |label: &String| {
+                    ["job", "instance", "le"].contains(&label.as_str()) || metric.labels.contains(&label.as_str())
+                };
                 let unknown: Vec<_> = labels.iter().filter(|label| !is_known(label)).collect();
                 if !unknown.is_empty() {
                     problems.push(format!("{name} has no labels {unknown:?}: {expression}"));
@@ -117,10 +120,8 @@ fn every_alert_is_explained_and_nothing_else_is() {
     let page = read("docs/operations.md");
     let (_, section) = page.split_once("\n## Alerts\n").expect("docs/operations.md has alerts");
     let section = section.split("\n## ").next().unwrap();
-    let explained: BTreeSet<String> = section
-        .lines()
-        .filter_map(|line| Some(line.strip_prefix("| `")?.split_once('`')?.0.to_owned()))
-        .collect();
+    let explained: BTreeSet<String> =
+        section.lines().filter_map(|line| Some(line.strip_prefix("| `")?.split_once('`')?.0.to_owned())).collect();
     let alerts: BTreeSet<String> = alerts().into_iter().map(|(name, _)| name).collect();
     assert_eq!(explained, alerts);
 }

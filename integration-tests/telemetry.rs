@@ -216,7 +216,9 @@ async fn metrics_are_reported_by_the_names_of_the_conventions_and_by_our_own() {
     until("a report with tokens", async || last().is_some()).await;
     let metrics = last().unwrap();
     let find = |name: &str| metrics.iter().find(|metric| metric.name == name).unwrap_or_else(|| panic!("no {name}"));
-    let Some(Data::Histogram(duration)) = &find("gen_ai.client.operation.duration").data else { panic!("no histogram") };
+    let Some(Data::Histogram(duration)) = &find("gen_ai.client.operation.duration").data else {
+        panic!("no histogram")
+    };
     assert_eq!(find("gen_ai.client.operation.duration").unit, "s");
     assert_eq!(duration.aggregation_temporality, 2);
     let by_model = |model: &str| {
@@ -300,8 +302,10 @@ async fn spans_travel_over_grpc_too_and_the_last_of_them_at_the_end() {
         ("OTEL_BSP_SCHEDULE_DELAY", "60000"),
     ];
     let mut gateway = TestGateway::with(
-        &[("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{address}").as_str()),
-        ("OTEL_EXPORTER_OTLP_HEADERS", "x-collector-key=open%20sesame")]
+        &[
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{address}").as_str()),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "x-collector-key=open%20sesame"),
+        ]
         .into_iter()
         .chain(more)
         .collect::<Vec<_>>(),

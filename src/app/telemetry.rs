@@ -99,7 +99,8 @@ impl Collector {
         let address = |url: &Option<Url>, call: &str| {
             let Some(url) = url else { return Ok(None) };
             let text = if is_grpc { format!("{}/{call}", url.as_str().trim_end_matches('/')) } else { url.to_string() };
-            let unusable = |_| Fault::new(Kind::Internal).say("OTEL_EXPORTER_OTLP_ENDPOINT cannot be used as an address.");
+            let unusable =
+                |_| Fault::new(Kind::Internal).say("OTEL_EXPORTER_OTLP_ENDPOINT cannot be used as an address.");
             text.parse().map(Some).map_err(unusable)
         };
         let mut headers = HeaderMap::new();

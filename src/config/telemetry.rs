@@ -136,7 +136,8 @@ impl Raw {
         };
         let (traces_variable, metrics_variable) =
             ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT");
-        let traces = own(traces_variable, &self.otel_exporter_otlp_traces_endpoint, problems).or_else(|| to("v1/traces"));
+        let traces =
+            own(traces_variable, &self.otel_exporter_otlp_traces_endpoint, problems).or_else(|| to("v1/traces"));
         let metrics =
             own(metrics_variable, &self.otel_exporter_otlp_metrics_endpoint, problems).or_else(|| to("v1/metrics"));
         let otlp = [("otlp", true), ("none", false)];

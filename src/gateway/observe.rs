@@ -92,7 +92,8 @@ impl Watch {
         let name = operation_name(ended.operation);
         let full_name = said.model.map_or_else(|| name.to_owned(), |model| format!("{name} {model}"));
         let row = said.fault.map(|fault| fault.kind().row());
-        let error = row.map(|row| (row.slug, row.sentence)).or((ended.outcome == "cancelled").then_some(("cancelled", "")));
+        let error =
+            row.map(|row| (row.slug, row.sentence)).or((ended.outcome == "cancelled").then_some(("cancelled", "")));
         trace.ends(&full_name, attributes(name, ended, said), error, now);
     }
 }

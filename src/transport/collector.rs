@@ -86,10 +86,9 @@ impl CollectorClient {
         *request.headers_mut() = headers.clone();
         let kind = if self.is_grpc { "application/grpc" } else { "application/x-protobuf" };
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-        request.headers_mut().insert(
-            USER_AGENT,
-            HeaderValue::from_static(concat!("unified-gateway/", env!("CARGO_PKG_VERSION"))),
-        );
+        request
+            .headers_mut()
+            .insert(USER_AGENT, HeaderValue::from_static(concat!("unified-gateway/", env!("CARGO_PKG_VERSION"))));
         if self.is_grpc {
             *request.version_mut() = Version::HTTP_2;
             request.headers_mut().insert(TE, HeaderValue::from_static("trailers"));

@@ -12,6 +12,6 @@ pub mod remote;
 
 pub use body::{ChunkedRequestBody, ReadError, Reply};
 pub use client::{ClientSettings, HttpClient, Outgoing, SendError};
-pub use connect::Connects;
 pub use collector::{CollectorClient, PostError};
+pub use connect::Connects;
 pub use remote::{Places, RemoteContent, RemoteError};

@@ -91,6 +91,8 @@ pub struct Ended<'a> {
     pub cost: i64,
     /// Calls of providers.
     pub attempts: usize,
+    /// Whether the answer came out of the response cache.
+    pub is_cached: bool,
 }
 
 /// A call of a provider that ended.

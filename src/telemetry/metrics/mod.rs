@@ -42,6 +42,7 @@ pub struct Metrics {
     retries: Table<2, AtomicU64>,
     fallbacks: Table<2, AtomicU64>,
     refusals: Table<2, AtomicU64>,
+    cached: Table<2, AtomicU64>,
     responses: Table<3, AtomicU64>,
     in_flight: Level,
     streams: Level,
@@ -58,6 +59,7 @@ impl Default for Metrics {
             retries: Table::new(MOST_ROWS),
             fallbacks: Table::new(MOST_ROWS),
             refusals: Table::new(MOST_ROWS),
+            cached: Table::new(MOST_ROWS),
             responses: Table::new(MOST_ROWS),
             in_flight: Level::default(),
             streams: Level::default(),
@@ -88,6 +90,9 @@ impl Metrics {
         });
         if let Some(fault) = ended.fault {
             self.errors.with([model, operation, fault], add_one);
+        }
+        if ended.is_cached {
+            self.cached.with([model, operation], add_one);
         }
         if ended.attempts > 1 {
             let more = u64::try_from(ended.attempts - 1).unwrap_or(u64::MAX);
@@ -157,6 +162,7 @@ impl Metrics {
             self.retries.lost(),
             self.fallbacks.lost(),
             self.refusals.lost(),
+            self.cached.lost(),
             self.responses.lost(),
         ];
         readings.number(&names::SERIES_LOST, NO_LABELS, as_f64(lost.into_iter().sum()));
@@ -174,6 +180,7 @@ impl Metrics {
         read_counts(&self.errors, &names::REQUEST_ERRORS, readings);
         read_counts(&self.retries, &names::RETRIES, readings);
         read_counts(&self.fallbacks, &names::FALLBACKS, readings);
+        read_counts(&self.cached, &names::CACHE_HITS, readings);
         read_counts(&self.refusals, &names::REFUSALS, readings);
         read_counts(&self.responses, &names::HTTP_RESPONSES, readings);
         readings.number(&names::REQUESTS_IN_FLIGHT, NO_LABELS, self.in_flight.read());

@@ -147,6 +147,12 @@ pub const SERIES_LOST: Metric = Metric::counter(
     "Figures counted under `other` because there were too many label values",
 );
 
+/// Answers out of the cache.
+pub const CACHE_HITS: Metric = Metric::counter(
+    "unified_gateway_cache_hits_total",
+    &["model", "operation"],
+    "Answers that came out of the response cache; `unified_gateway_requests_total` counts them, too",
+);
 /// Answers over HTTP.
 pub const HTTP_RESPONSES: Metric = Metric::counter(
     "unified_gateway_http_responses_total",
@@ -249,6 +255,7 @@ pub const ALL: &[&Metric] = &[
     &ATTEMPT_SECONDS,
     &RETRIES,
     &FALLBACKS,
+    &CACHE_HITS,
     &REFUSALS,
     &HTTP_RESPONSES,
     &OPEN_STREAMS,

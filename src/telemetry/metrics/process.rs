@@ -55,8 +55,14 @@ mod tests {
         let stat = "42 (a ) b) S 1 42 42 0 -1 4194560 100 0 0 0 250 50 0 0 20 0 4 0 12345 1 2";
         assert_eq!(cpu_seconds(stat), Some(3.0));
         assert_eq!(field("Name:\tx\nVmRSS:\t  2048 kB\n", "VmRSS:"), Some(2048.0));
-        assert_eq!(field("Max open files            1024                 524288               files\n", "Max open files"), Some(1024.0));
-        assert_eq!(field("Max open files            unlimited            unlimited            files\n", "Max open files"), None);
+        assert_eq!(
+            field("Max open files            1024                 524288               files\n", "Max open files"),
+            Some(1024.0)
+        );
+        assert_eq!(
+            field("Max open files            unlimited            unlimited            files\n", "Max open files"),
+            None
+        );
         assert_eq!((cpu_seconds(""), field("", "VmRSS:")), (None, None));
     }
 }

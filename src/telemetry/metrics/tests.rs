@@ -18,6 +18,7 @@ fn ended(model: &str) -> Ended<'_> {
         is_estimated: false,
         cost: 2_500_000_000,
         attempts: 3,
+        is_cached: false,
     }
 }
 

@@ -15,7 +15,9 @@ pub use super::figures::ProviderName;
 
 use super::super::metrics::Metrics;
 use super::trace::Span;
-use super::wire::{Figures, KeyValue, Resource, ResourceMetrics, ResourceSpans, Scope, ScopeMetrics, ScopeSpans, Traces};
+use super::wire::{
+    Figures, KeyValue, Resource, ResourceMetrics, ResourceSpans, Scope, ScopeMetrics, ScopeSpans, Traces,
+};
 use super::{Sent, Settings, figures};
 use crate::time::Clock;
 

@@ -23,7 +23,11 @@ pub(super) struct Span {
 /// All metrics.
 pub(super) fn write(readings: &Readings, provider_name: ProviderName, span: Span) -> Vec<WireMetric> {
     let own = names::ALL.iter().map(|metric| own(readings, metric, span));
-    let known = [duration(readings, provider_name, span), tokens(readings, provider_name, span), first(readings, provider_name, span)];
+    let known = [
+        duration(readings, provider_name, span),
+        tokens(readings, provider_name, span),
+        first(readings, provider_name, span),
+    ];
     own.chain(known).filter(|metric| !is_empty(metric)).collect()
 }
 

@@ -116,7 +116,8 @@ impl Trace {
     pub(super) fn begin(tracer: Arc<Tracer>, caller: Option<TraceContext>, now: (Instant, i64)) -> Self {
         let mut ids = [0; 24];
         (tracer.dice)(&mut ids);
-        let [a, b, c] = [0, 8, 16].map(|at| <[u8; 8]>::try_from(ids.get(at..at + 8).unwrap_or(&[1; 8])).unwrap_or([1; 8]));
+        let [a, b, c] =
+            [0, 8, 16].map(|at| <[u8; 8]>::try_from(ids.get(at..at + 8).unwrap_or(&[1; 8])).unwrap_or([1; 8]));
         let trace_id = caller.as_ref().map_or_else(
             || {
                 let mut id = [0; 16];
