@@ -14,9 +14,9 @@ mod cli;
 mod count_tokens;
 #[cfg(test)]
 mod edges;
+mod embeddings;
 #[cfg(test)]
 mod explain;
-mod embeddings;
 #[cfg(test)]
 mod fleet;
 #[cfg(test)]
@@ -29,6 +29,12 @@ mod input;
 mod lifecycle;
 #[cfg(test)]
 mod limits;
+#[cfg(test)]
+mod logs;
+#[cfg(test)]
+mod metrics;
+#[cfg(test)]
+mod observability;
 #[cfg(test)]
 mod openapi;
 #[cfg(test)]
@@ -57,5 +63,7 @@ mod source_scan;
 mod streams;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod telemetry;
 #[cfg(test)]
 mod world;

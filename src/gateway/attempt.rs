@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use tokio::time::{Instant, timeout_at};
 
 use super::failure::{Detail, Failure, Repeat, sanitise};
@@ -20,8 +20,12 @@ use crate::providers::echo::{self, Options};
 use crate::providers::judge::{Evidence, judge};
 use crate::providers::{self, Endpoint, Provider};
 use crate::routing::{Candidate, Target};
+use crate::telemetry::names::header;
+use crate::telemetry::otel::trace::AttemptTrace;
 use crate::transport::framing::{SseFrame, SseFramer};
-use crate::transport::{ReadError, Reply, SendError};
+use crate::transport::{Outgoing, ReadError, Reply, SendError};
+
+const TRACEPARENT: HeaderName = HeaderName::from_static(header::TRACEPARENT);
 
 /// Calls of one attempt that are under way at the same time.
 const CALLS_AT_A_TIME: usize = 4;
@@ -34,6 +38,8 @@ pub(super) struct AttemptInput<'a> {
     pub forwarded: &'a HeaderMap,
     /// What it is sent.
     pub prepared: Prepared,
+    /// Its trace, where there is one.
+    pub span: Option<&'a AttemptTrace>,
     pub deadlines: Deadlines,
 }
 
@@ -165,6 +171,9 @@ async fn open_http(
             HeaderValue::try_from(media_type).map_err(|error| Failure::configuration(error.to_string()))?;
         outgoing.headers.insert(CONTENT_TYPE, media_type);
     }
+    if let Some(span) = input.span {
+        tell(span, &mut outgoing);
+    }
     let within = until.saturating_duration_since(Instant::now());
     let mut reply = input.parts.client.send(outgoing, within).await.map_err(|error| send_failure(&error))?;
     if reply.status != StatusCode::OK {
@@ -181,6 +190,18 @@ async fn open_http(
         return Err(not_a_stream(&mut reply, input, provider).await);
     }
     Ok(Upstream::Http(reply))
+}
+
+/// Notes where the call goes, and tells the provider of the trace: its own id and span of ours. What vendors keep in a
+/// trace, and what clients say of themselves in it, stays here.
+fn tell(span: &AttemptTrace, outgoing: &mut Outgoing) {
+    if let Some(host) = outgoing.uri.host() {
+        let is_plain = outgoing.uri.scheme_str() == Some("http");
+        span.goes_to(host, outgoing.uri.port_u16().unwrap_or(if is_plain { 80 } else { 443 }));
+    }
+    if let Some(value) = span.traceparent().and_then(|text| HeaderValue::try_from(text).ok()) {
+        outgoing.headers.insert(TRACEPARENT, value);
+    }
 }
 
 /// A stream was asked for and something else came: an error in JSON, usually.

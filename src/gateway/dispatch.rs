@@ -41,6 +41,7 @@ use crate::ledger::Standing;
 use crate::providers::FailureClass;
 use crate::routing::plan::Waits;
 use crate::routing::{Availability, Candidate, Pass, Snapshot};
+use crate::telemetry::otel::context::TraceContext;
 
 /// Most pieces that wait for a client; each is what one read of the provider's socket brought.
 const CHANNEL_PIECES: usize = 16;
@@ -68,6 +69,8 @@ pub struct Call {
     pub request_id: String,
     /// How long its answer may be kept in the response cache, where it opted in.
     pub cache: Option<Duration>,
+    /// The trace it belongs to, as the client says.
+    pub trace: Option<TraceContext>,
 }
 
 /// What the client gets.
@@ -104,7 +107,9 @@ impl Gateway {
     pub async fn generate(&self, mut call: Call) -> Result<Answer, Denied> {
         let id = next_id(self.parts.clock.now(), self.parts.dice.as_ref());
         let body = std::mem::take(&mut call.body);
-        let (asked, keep) = self.scan(call.contract, body, &call.caller, id).await?;
+        let scanned = self.scan(call.contract, body, &call.caller, id).await;
+        let refused = |fault: &Fault| self.note_refusal(call.contract.as_str(), &call.request_id, fault);
+        let (asked, keep) = scanned.inspect_err(refused)?;
         let asking = Asking::new(asked, id.to_hex(), self.parts.clock.now().unix_s());
         self.perform(call, Arc::new(asking), keep).await
     }
@@ -125,7 +130,8 @@ impl Gateway {
             };
             Through::of(&same, ttl)
         });
-        let account = Account::open(&self.parts, &call.caller, Arc::clone(&task))?;
+        let refused = |fault: &Fault| self.note_refusal(task.contract(), &call.request_id, fault);
+        let account = Account::open(&self.parts, &call.caller, Arc::clone(&task)).inspect_err(refused)?;
         let facts = Facts {
             request_id: call.request_id,
             public_model: task.model().to_owned(),
@@ -135,6 +141,7 @@ impl Gateway {
             revision: call.snapshot.revision().0,
         };
         let mut record = Record::start(account, facts);
+        record.traced_by(call.trace);
         if call.wants_routing {
             let settings = call.snapshot.settings();
             record.explain(Strategies {
@@ -404,6 +411,9 @@ impl Run {
         self.parts.health.tidy(&self.snapshot);
         let primary = self.routes().primary()?;
         self.has_fallen_back = primary.is_chain;
+        if primary.is_chain {
+            self.parts.metrics.fell_back(self.task.model(), FallbackReason::General.as_str());
+        }
         Ok(primary.candidates)
     }
 
@@ -420,6 +430,9 @@ impl Run {
             FallbackReason::General
         };
         let mut candidates = self.routes().chain(reason);
+        if !candidates.is_empty() {
+            self.parts.metrics.fell_back(self.task.model(), reason.as_str());
+        }
         candidates.retain(|candidate| tried.iter().all(|tried| tried.candidate.target.id != candidate.target.id));
         candidates
     }
@@ -473,6 +486,7 @@ impl Run {
             task: self.task.as_ref(),
             forwarded: &self.forwarded,
             prepared,
+            span: self.record.attempt_trace(),
             deadlines: Deadlines { first_output, idle: ms(self.policy.idle_ms), end: self.end },
         })
         .await

@@ -10,6 +10,7 @@
 //! - `metadata`: routing facts in an answer.
 //! - [`stream`]: a committed stream, pumped to the client with back-pressure and deadlines.
 //! - [`settle`]: what is recorded of it, always, even on a hang-up.
+//! - `observe`: what is told of a request to those who watch.
 //! - [`models`]: what clients can discover; `probe`: one call that an operator asks for; `explain`: what would become of
 //!   a request.
 //! - `routes`: the primary pool and the chains behind it.
@@ -31,10 +32,11 @@ mod lane;
 mod materialise;
 mod metadata;
 pub mod models;
+mod observe;
 mod prepare;
 mod probe;
-mod routes;
 mod query;
+mod routes;
 pub mod settle;
 mod sniff;
 pub mod states;
@@ -64,6 +66,9 @@ use crate::fault::Fault;
 use crate::ledger::Ledger;
 use crate::ledger::estimate::Learned;
 use crate::routing::{Health, Publisher};
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::otel::Tracer;
+use crate::telemetry::rate::Rate;
 use crate::time::Clock;
 use crate::transport::{HttpClient, RemoteContent};
 use crate::vault::MasterKey;
@@ -154,6 +159,12 @@ pub struct Parts {
     pub states: Arc<States>,
     /// The response cache.
     pub caching: Arc<Caching>,
+    /// Counts what happens.
+    pub metrics: Arc<Metrics>,
+    /// Makes traces; `None`: there are none.
+    pub tracer: Option<Arc<Tracer>>,
+    /// Bounds log lines of refused requests.
+    pub refusal_lines: Arc<Rate>,
 }
 
 impl std::fmt::Debug for Parts {

@@ -55,6 +55,7 @@ impl ProbeDeployment for Gateway {
                 let manner = Manner { is_strict: false, strategy: ParameterStrategy::Drop };
                 let prepared = prepare(&self.parts, &request, &candidate, manner, end).await;
                 let input = |prepared| AttemptInput {
+                    span: None,
                     parts: &self.parts,
                     candidate: &candidate,
                     task: &request,

@@ -31,8 +31,10 @@ impl Gateway {
     /// # Errors
     /// What the caller is to be told; nothing of the answer was sent.
     pub async fn ask(&self, operation: Operation, mut call: Call) -> Result<Answer, Denied> {
-        let question = question::scan(operation, std::mem::take(&mut call.body))?;
-        call.caller.check_model(question.model())?;
+        let scanned = question::scan(operation, std::mem::take(&mut call.body))
+            .and_then(|question| call.caller.check_model(question.model()).map(|()| question));
+        let refused = |fault: &Fault| self.note_refusal(operation.as_str(), &call.request_id, fault);
+        let question = scanned.inspect_err(refused)?;
         self.perform(call, Arc::new(Query(question)), None).await
     }
 }

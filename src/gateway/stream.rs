@@ -92,6 +92,7 @@ pub(super) async fn pump_when_open(
 /// Pumps a committed stream to its end and records it.
 pub(super) async fn pump(parts: Arc<Parts>, mut stream: Committed, sender: mpsc::Sender<Bytes>) {
     let client = Client { sender, write_timeout: parts.bounds.client_write_timeout };
+    let _open = parts.metrics.stream_opens();
     let mut stopping = parts.stopping.clone();
     let head = if stream.record.explains() { Head::read(&stream.open.pending) } else { None };
     let ending = tokio::select! {

@@ -5,6 +5,7 @@
 mod base;
 mod compatible;
 mod content;
+mod conventional;
 pub mod echo;
 mod endpoint;
 pub mod judge;
@@ -17,6 +18,7 @@ use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, USER_AG
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 
 pub use content::{Named, reads_url};
+pub use conventional::conventional_name;
 pub use endpoint::Endpoint;
 pub use judge::{FailureClass, Verdict};
 

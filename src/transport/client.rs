@@ -13,7 +13,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
 use super::body::{ChunkedRequestBody, Reply};
-use super::connect::Connector;
+use super::connect::{Connector, Connects};
 use crate::fault::{Fault, Kind, Outcome};
 
 /// Per-stream receive window: enough for the fastest stream, small enough that one slow reader holds little.
@@ -64,6 +64,7 @@ pub enum SendError {
 #[derive(Clone)]
 pub struct HttpClient {
     pool: Client<Connector, ChunkedRequestBody>,
+    connects: Arc<Connects>,
 }
 
 impl std::fmt::Debug for HttpClient {
@@ -79,6 +80,7 @@ impl HttpClient {
     /// `Internal`, saying what is wrong with the CA file.
     pub fn new(settings: &ClientSettings) -> Outcome<Self> {
         let connector = Connector::new(tls_config(settings)?, settings.connect_timeout);
+        let connects = connector.connects();
         let pool = Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
@@ -90,7 +92,13 @@ impl HttpClient {
             .http2_keep_alive_timeout(Duration::from_secs(10))
             .http1_max_buf_size(256 * 1024)
             .build(connector);
-        Ok(Self { pool })
+        Ok(Self { pool, connects })
+    }
+
+    /// What became of its connections.
+    #[must_use]
+    pub fn connects(&self) -> Arc<Connects> {
+        Arc::clone(&self.connects)
     }
 
     /// Sends `outgoing` and waits for the reply's headers, at most for `within`.

@@ -5,10 +5,13 @@
 
 pub mod body;
 pub mod client;
+pub mod collector;
 mod connect;
 pub mod framing;
 pub mod remote;
 
 pub use body::{ChunkedRequestBody, ReadError, Reply};
 pub use client::{ClientSettings, HttpClient, Outgoing, SendError};
+pub use collector::{CollectorClient, PostError};
+pub use connect::Connects;
 pub use remote::{Places, RemoteContent, RemoteError};

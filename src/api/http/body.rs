@@ -51,6 +51,12 @@ impl BodyReader {
         Self { max_bytes, max_inflight_bytes, read_timeout, inflight_bytes: Arc::new(AtomicUsize::new(0)) }
     }
 
+    /// Bytes of bodies in memory now.
+    #[must_use]
+    pub fn inflight_bytes(&self) -> usize {
+        self.inflight_bytes.load(Ordering::Relaxed)
+    }
+
     /// Reads a JSON body.
     ///
     /// # Errors

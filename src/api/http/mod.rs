@@ -4,6 +4,7 @@
 
 mod anthropic_models;
 pub mod body;
+pub mod border;
 mod chat_completions;
 pub mod cors;
 mod credentials;

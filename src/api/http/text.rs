@@ -14,6 +14,7 @@ use crate::canonical::{Operation, Wire};
 use crate::fault::{Fault, Outcome};
 use crate::gateway::{Answer, Call, Denied};
 use crate::telemetry::names::header;
+use crate::telemetry::otel::context::TraceContext;
 
 const DEFAULT_CACHE_SECONDS: u64 = 300;
 const MAX_CACHE_SECONDS: u64 = 86_400;
@@ -28,7 +29,10 @@ pub(super) async fn generate(
     let (id, answer) = match read_call(&state, contract, forwarded, request).await {
         // The body's share of memory is held until the answer commits.
         (id, Ok((call, _held))) => (id, state.gateway.generate(call).await),
-        (id, Err(fault)) => (id, Err(Denied::from(fault))),
+        (id, Err(fault)) => {
+            state.gateway.note_refusal(contract.as_str(), &id, &fault);
+            (id, Err(Denied::from(fault)))
+        }
     };
     respond(contract, &id, answer)
 }
@@ -42,7 +46,10 @@ pub(super) async fn ask(
 ) -> Response {
     let (id, answer) = match read_call(&state, Wire::Chat, forwarded, request).await {
         (id, Ok((call, _held))) => (id, state.gateway.ask(operation, call).await),
-        (id, Err(fault)) => (id, Err(Denied::from(fault))),
+        (id, Err(fault)) => {
+            state.gateway.note_refusal(operation.as_str(), &id, &fault);
+            (id, Err(Denied::from(fault)))
+        }
     };
     respond(Wire::Chat, &id, answer)
 }
@@ -120,8 +127,15 @@ async fn call(
         forwarded: passing(&parts.headers, forwarded),
         request_id: request_id(&parts.headers),
         cache: cache_ttl(&parts.headers)?,
+        trace: trace_context(&parts.headers),
     };
     Ok((call, held))
+}
+
+/// The trace that a request belongs to, as its client says.
+fn trace_context(headers: &HeaderMap) -> Option<TraceContext> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    TraceContext::read(text(header::TRACEPARENT)?, text(header::TRACESTATE))
 }
 
 /// How long an answer may be kept in the response cache, where the request opts in.
