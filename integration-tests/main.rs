@@ -25,6 +25,8 @@ mod lifecycle;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod operations;
+#[cfg(test)]
 mod parameters;
 #[cfg(test)]
 mod probe;

@@ -14,6 +14,7 @@ pub mod replicas;
 pub mod routing;
 pub mod system;
 mod unenforced;
+pub mod usage;
 pub mod virtual_key;
 mod write;
 
@@ -26,6 +27,7 @@ pub use propagation::Propagation;
 pub use replicas::Replicas;
 pub use routing::Routing;
 pub use system::System;
+pub use usage::Usage;
 pub use virtual_key::{IssuedKey, VirtualKeys};
 
 /// What [`Deployments::resolve`] answers.
@@ -62,6 +64,8 @@ pub struct Control {
     pub declarative: Arc<Declarative>,
     /// The replicas of a fleet.
     pub replicas: Arc<Replicas>,
+    /// Finished requests.
+    pub usage: Arc<Usage>,
 }
 
 /// What the use cases work with.
@@ -119,7 +123,9 @@ impl Control {
         let deployments = Arc::new(Deployments::new(parts.clone()));
         let virtual_keys = Arc::new(VirtualKeys::new(parts.clone()));
         let declarative = Declarative::new(parts.clone(), Arc::clone(&deployments), Arc::clone(&virtual_keys));
+        let usage = Usage::new(Arc::clone(&parts.stores.operations), Arc::clone(&parts.clock));
         Self {
+            usage: Arc::new(usage),
             catalog: Arc::new(CatalogView::new(Arc::clone(&parts.catalog))),
             system: Arc::new(System::new(publisher, Arc::clone(&parts.clock), started_at, mode, version)),
             deployments,
