@@ -272,7 +272,7 @@ pub(super) async fn sums_are_those_of_the_records(backend: Backend) {
     let by_tag = store.aggregate(&query(all(), day, day + 4 * DAY_MS, &[Tag])).await.unwrap();
     assert_eq!(groups(&by_tag), [("a".to_owned(), 40), ("b".to_owned(), 20)]);
     let by_hour = store.aggregate(&query(all(), day + 18 * HOUR_MS, day + 20 * HOUR_MS, &[Hour, Key])).await.unwrap();
-    let first = format!("2026-11-25T18:00:00.000Z/");
+    let first = "2026-11-25T18:00:00.000Z/".to_owned();
     assert_eq!(groups(&by_hour)[0], (first, 1));
 }
 

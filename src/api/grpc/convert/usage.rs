@@ -46,7 +46,7 @@ pub(crate) fn filter_from_proto(message: Option<proto::OperationFilter>) -> Outc
         min_duration_ms: message
             .min_duration
             .and_then(|duration| problems.keep("minDurationMs", duration_from_proto(&duration)))
-            .map(|duration| ms(duration)),
+            .map(ms),
         start,
         end,
     };

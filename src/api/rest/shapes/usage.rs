@@ -354,18 +354,18 @@ struct PercentilesShape {
 
 /// A summary, to be answered.
 pub(crate) fn write_summary(summary: WindowSummary) -> SummaryShape {
-    let all = write_part(summary.summary.all);
-    let named = |part: SummaryPart| PartShape { public_model: Some(part.public_model.clone()), ..write_part(part) };
+    let all = write_part(&summary.summary.all);
+    let named = |part: &SummaryPart| PartShape { public_model: Some(part.public_model.clone()), ..write_part(part) };
     SummaryShape {
         window: summary.window.as_str(),
         start: summary.start.to_rfc3339(),
         end: summary.end.to_rfc3339(),
         all,
-        models: summary.summary.models.into_iter().map(named).collect(),
+        models: summary.summary.models.iter().map(named).collect(),
     }
 }
 
-fn write_part(part: SummaryPart) -> PartShape {
+fn write_part(part: &SummaryPart) -> PartShape {
     let percentiles = |timing: Percentiles| PercentilesShape { p50: timing.p50, p95: timing.p95, p99: timing.p99 };
     PartShape {
         public_model: None,
