@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{AssertSqlSafe, Connection, Executor};
+use sqlx::{AssertSqlSafe, Connection};
 use unified_gateway::domain::ids::VirtualKeyId;
 use unified_gateway::domain::operation_query::{OperationFilter, OperationOutcome, UsageDimension, UsageQuery};
 use unified_gateway::domain::page::PageRequest;
@@ -35,8 +35,8 @@ async fn main() -> Outcome<()> {
     let rows = std::env::args().nth(1).map_or(Ok(ROWS), |rows| rows.parse())?;
     let options: PgConnectOptions = server.parse()?;
     let mut admin = PgConnection::connect_with(&options).await?;
-    admin.execute(AssertSqlSafe(format!("DROP DATABASE IF EXISTS {DATABASE}"))).await?;
-    admin.execute(AssertSqlSafe(format!("CREATE DATABASE {DATABASE}"))).await?;
+    sqlx::raw_sql(AssertSqlSafe(format!("DROP DATABASE IF EXISTS {DATABASE}"))).execute(&mut admin).await?;
+    sqlx::raw_sql(AssertSqlSafe(format!("CREATE DATABASE {DATABASE}"))).execute(&mut admin).await?;
     let url = server.rsplit_once('/').map_or(server.clone(), |(before, _)| format!("{before}/{DATABASE}"));
     let store = postgres::open(&PostgresSettings {
         url: url.clone().into(),
@@ -50,7 +50,7 @@ async fn main() -> Outcome<()> {
     sums(&store.stores()).await?;
     recording(&store.stores(), &url).await?;
     store.close().await;
-    admin.execute(AssertSqlSafe(format!("DROP DATABASE {DATABASE} WITH (FORCE)"))).await?;
+    sqlx::raw_sql(AssertSqlSafe(format!("DROP DATABASE {DATABASE} WITH (FORCE)"))).execute(&mut admin).await?;
     Ok(())
 }
 
@@ -65,7 +65,7 @@ async fn load(url: &str, rows: u64) -> Outcome<()> {
     let backfill = backfill.ok_or("the migration has no sums")?;
     sqlx::raw_sql(AssertSqlSafe(backfill)).execute(&mut connection).await?;
     for table in ["operations", "operation_tags", "usage_hours", "usage_days"] {
-        connection.execute(AssertSqlSafe(format!("VACUUM ANALYZE {table}"))).await?;
+        sqlx::raw_sql(AssertSqlSafe(format!("VACUUM ANALYZE {table}"))).execute(&mut connection).await?;
     }
     let sizes: (i64, i64, i64, i64) = sqlx::query_as(
         "SELECT (SELECT COUNT(*) FROM operations), (SELECT SUM(pg_relation_size(inhrelid))::bigint FROM pg_inherits
@@ -205,7 +205,7 @@ async fn recording(stores: &Stores, url: &str) -> Outcome<()> {
     .fetch_all(&mut connection)
     .await?;
     for index in indexes {
-        connection.execute(AssertSqlSafe(format!("DROP INDEX {index}"))).await?;
+        sqlx::raw_sql(AssertSqlSafe(format!("DROP INDEX {index}"))).execute(&mut connection).await?;
     }
     for group in [1, 20, 200] {
         say(&format!(

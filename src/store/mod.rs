@@ -15,6 +15,7 @@ pub mod operations;
 pub mod replica;
 pub mod response_state;
 pub mod settings;
+mod summary;
 mod sums;
 mod usage;
 mod values;

@@ -23,7 +23,8 @@ use crate::store::operations::{
     self as sql, ATTEMPTS, Dialect, OperationPage, OperationStore, Statement, Value, read_attempt, read_operation,
     to_batch,
 };
-use crate::store::sums::{self, Scope, Timing, Timings, group_text, read_part, read_totals, to_summary};
+use crate::store::summary::{self, Timing, Timings, read_part, to_summary};
+use crate::store::sums::{self, group_text, read_totals};
 use crate::store::values::{bad_row, to_page};
 use crate::time::Timestamp;
 
@@ -127,22 +128,16 @@ impl OperationStore for SqliteStore {
     async fn summary(&self, start: Timestamp, end: Timestamp) -> Outcome<Summary> {
         within(async {
             let mut tx = self.report().await?;
-            let (mut parts, mut timings) = (Vec::new(), Vec::new());
-            for scope in [Scope::All, Scope::Models] {
-                let rows = all(&mut tx, sums::parts(HERE, scope, start, end)).await?;
-                let read = |row: &SqliteRow| read_part!(Fields(row)).map_err(unreadable);
-                parts.push(rows.iter().map(read).collect::<Outcome<Vec<_>>>()?);
-                let mut both = [Timings::new(), Timings::new()];
-                for (timing, place) in [Timing::Duration, Timing::FirstOutput].into_iter().zip(&mut both) {
-                    let rows = all(&mut tx, sums::percentiles(HERE, scope, timing, start, end)).await?;
-                    *place = rows.iter().map(read_timing).collect::<Outcome<_>>()?;
-                }
-                timings.push(both);
+            let rows = all(&mut tx, summary::parts(HERE, start, end)).await?;
+            let parts = rows.iter().map(|row| read_part!(Fields(row)).map_err(unreadable)).collect::<Outcome<_>>()?;
+            let mut timings = [Timings::new(), Timings::new()];
+            for (timing, place) in [Timing::Duration, Timing::FirstOutput].into_iter().zip(&mut timings) {
+                let rows = all(&mut tx, summary::percentiles(HERE, timing, start, end)).await?;
+                *place = rows.iter().map(read_timing).collect::<Outcome<_>>()?;
             }
             tx.commit().await.map_err(fault)?;
-            let (models, all) = (parts.pop().unwrap_or_default(), parts.pop().unwrap_or_default());
-            let (of_models, of_all) = (timings.pop().unwrap_or_default(), timings.pop().unwrap_or_default());
-            Ok(to_summary(all, models, of_all, of_models))
+            let [durations, first_outputs] = timings;
+            Ok(to_summary(parts, durations, first_outputs))
         })
         .await
     }
