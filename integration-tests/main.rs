@@ -38,6 +38,8 @@ mod observability;
 #[cfg(test)]
 mod openapi;
 #[cfg(test)]
+mod operations;
+#[cfg(test)]
 mod parameters;
 #[cfg(test)]
 mod probe;

@@ -39,7 +39,7 @@ use crate::config::store::Strictness;
 use crate::config::{Config, upstream};
 use crate::control::replicas::Identity;
 use crate::control::system::Mode;
-use crate::control::{Control, CreateOptions, Parts as ControlParts, Propagation, Replicas};
+use crate::control::{Control, CreateOptions, Parts as ControlParts, Propagation, Replicas, Usage};
 use crate::domain::audit::Caller;
 use crate::domain::deployment::{DeploymentDraft, DeploymentSpec};
 use crate::domain::ids::Revision;
@@ -103,6 +103,7 @@ pub struct Running {
     pub(super) shutdown_timeout: Duration,
     pub(super) grpc_health: HealthReporter,
     pub(super) replicas: Arc<Replicas>,
+    pub(super) usage: Arc<Usage>,
     /// Ends what lives until the store is closed.
     pub(super) last_breath: CancellationToken,
     /// Becomes `true` when nothing more is recorded.
@@ -401,6 +402,7 @@ pub async fn start_among(config: Config, places: Places) -> Outcome<Running> {
         shutdown_timeout: server.shutdown_timeout,
         grpc_health,
         replicas: core.control.replicas,
+        usage: core.control.usage,
         last_breath,
         recording_ends,
         background,
