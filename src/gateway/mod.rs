@@ -3,6 +3,7 @@
 //! - [`admission`]: who calls, and what they may; `account`: what a request may use, held before its first attempt.
 //! - [`dispatch`]: candidates, retries and fallbacks until one answer commits.
 //! - [`attempt`]: one call of one deployment.
+//! - [`form`]: what clients upload.
 //! - `prepare`: the request as a candidate gets it; `materialise`: content by URL, fetched for those that read no URLs.
 //! - `lane`: the request and its answer in the wire of a candidate.
 //! - `metadata`: routing facts in an answer.
@@ -21,6 +22,7 @@ pub mod attempt;
 pub mod count;
 pub mod dispatch;
 pub mod failure;
+pub mod form;
 mod lane;
 mod materialise;
 mod metadata;
@@ -46,6 +48,9 @@ pub use states::{StateParts, States};
 
 /// How the limits of a key stand, for the headers of an answer.
 pub use crate::ledger::{BudgetMeter, Meter, Standing};
+
+/// What clients upload, on disk.
+pub use crate::transport::{Upload, UploadWriter, Uploads};
 
 /// What a request is served by; taken once with [`Gateway::snapshot`].
 pub use crate::routing::Snapshot;

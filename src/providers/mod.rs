@@ -187,7 +187,7 @@ pub fn address(
         let name: HeaderName = name.parse().map_err(|_| AddressError::BadHeader)?;
         headers.insert(name, secret_header(value.expose_secret())?);
     }
-    Ok(Outgoing { method: Method::POST, uri, headers, body })
+    Ok(Outgoing { method: Method::POST, uri, headers, body: body.into() })
 }
 
 /// The same call to an endpoint below its own, such as `/count_tokens`.

@@ -8,7 +8,9 @@ pub mod client;
 mod connect;
 pub mod framing;
 pub mod remote;
+pub mod upload;
 
-pub use body::{ChunkedRequestBody, ReadError, Reply};
+pub use body::{ChunkedRequestBody, Piece, Pieces, ReadError, Reply};
 pub use client::{ClientSettings, HttpClient, Outgoing, SendError};
 pub use remote::{Places, RemoteContent, RemoteError};
+pub use upload::{Upload, UploadWriter, Uploads};

@@ -10,6 +10,7 @@ pub mod edge;
 mod limits;
 mod messages;
 mod models;
+pub mod multipart;
 mod render;
 mod responses;
 mod text;
