@@ -13,6 +13,8 @@ mod count_tokens;
 #[cfg(test)]
 mod edges;
 #[cfg(test)]
+mod embeddings;
+#[cfg(test)]
 mod fleet;
 #[cfg(test)]
 mod gemini;
@@ -34,6 +36,8 @@ mod relay;
 mod reliability;
 #[cfg(test)]
 mod remote_content;
+#[cfg(test)]
+mod rerank;
 #[cfg(test)]
 mod resilience;
 #[cfg(test)]

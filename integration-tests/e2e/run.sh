@@ -139,6 +139,8 @@ suite node "$node/chat.mjs"
 suite python contracts.py
 suite node "$node/contracts.mjs"
 suite python langchain.py
+suite python vectors.py
+suite node "$node/vectors.mjs"
 suite python admin_grpc.py
 
 start_gateway reference

@@ -4,6 +4,8 @@ pub mod form;
 pub mod json;
 pub mod text;
 
+pub use crate::domain::capability::OperationProfile;
+pub use crate::domain::operation::{Operation, Transport};
 pub use crate::domain::usage::TokenUsage;
 pub use form::{BodyPart, Field, FieldValue, FileRef, Form};
 pub use json::Json;

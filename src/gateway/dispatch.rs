@@ -20,12 +20,13 @@ use tokio::time::Instant;
 use super::account::{Account, Leave};
 use super::attempt::{AttemptInput, Deadlines, Dropped, Opened, attempt};
 use super::failure::{Failure, Repeat, worst};
-use super::lane::{Asking, transports};
+use super::lane::Asking;
 use super::metadata::{self, Strategies};
-use super::prepare::{Manner, prepare};
+use super::prepare::Manner;
 use super::settle::{Ending, Facts, Record};
 use super::states::{Keep, next_id};
 use super::stream::{self, Committed};
+use super::task::Task;
 use super::{Caller, Denied, Gateway, Parts};
 use crate::canonical::Wire;
 use crate::dialects::{self, Asked, openai_responses};
@@ -84,6 +85,8 @@ pub struct Answer {
 pub enum AnswerBody {
     /// JSON, in pieces.
     Whole(Vec<Bytes>),
+    /// Of another media type, in pieces.
+    Typed(String, Vec<Bytes>),
     /// Server-sent events as they come. Dropping it cancels the provider's work.
     Stream(mpsc::Receiver<Bytes>),
 }
@@ -93,15 +96,23 @@ impl Gateway {
     ///
     /// # Errors
     /// What the caller is to be told, before anything of the answer was sent.
-    pub async fn generate(&self, call: Call) -> Result<Answer, Denied> {
+    pub async fn generate(&self, mut call: Call) -> Result<Answer, Denied> {
         let id = next_id(self.parts.clock.now(), self.parts.dice.as_ref());
-        let (asked, keep) = self.scan(call.contract, call.body, &call.caller, id).await?;
-        let is_stream = asked.is_stream();
-        let account = Account::open(&self.parts, &call.caller, call.contract, asked.bytes())?;
+        let body = std::mem::take(&mut call.body);
+        let (asked, keep) = self.scan(call.contract, body, &call.caller, id).await?;
+        let asking = Asking::new(asked, id.to_hex(), self.parts.clock.now().unix_s());
+        self.perform(call, Arc::new(asking), keep).await
+    }
+
+    /// Serves one request of any operation, whose model the caller may call.
+    pub(super) async fn perform(&self, call: Call, task: Arc<dyn Task>, keep: Option<Keep>) -> Result<Answer, Denied> {
+        let is_stream = task.is_stream();
+        let account = Account::open(&self.parts, &call.caller, Arc::clone(&task))?;
         let facts = Facts {
             request_id: call.request_id,
-            public_model: asked.model().to_owned(),
-            contract: call.contract.as_str(),
+            public_model: task.model().to_owned(),
+            operation: task.operation(),
+            contract: task.contract(),
             is_stream,
             revision: call.snapshot.revision().0,
         };
@@ -109,13 +120,13 @@ impl Gateway {
         if call.wants_routing {
             let settings = call.snapshot.settings();
             record.explain(Strategies {
-                routing: settings.strategy(asked.model()),
+                routing: settings.strategy(task.model()),
                 parameters: settings.unsupported_parameter_strategy,
             });
         }
-        let policy = call.snapshot.settings().policy(Operation::TextGenerate);
+        let policy = call.snapshot.settings().policy(task.operation());
         let mut run = Run {
-            asking: Asking::new(asked, id.to_hex(), self.parts.clock.now().unix_s()),
+            task,
             keep,
             parts: Arc::clone(&self.parts),
             snapshot: call.snapshot,
@@ -158,7 +169,7 @@ impl Gateway {
     /// Waits for the stream to commit, by its first output or by the clock.
     async fn open_stream(&self, run: Run, primary: Vec<Candidate>) -> Outcome<Answer> {
         let (sender, receiver) = mpsc::channel(CHANNEL_PIECES);
-        let contract = run.asking.asked().wire();
+        let contract = run.task.wire();
         let is_committed = Arc::clone(&run.is_committed);
         let commit_by = ms(run.policy.commit_by_ms);
         let parts = Arc::clone(&self.parts);
@@ -188,7 +199,7 @@ pub(super) type Opening = Pin<Box<dyn Future<Output = Outcome<Committed>> + Send
 struct Run {
     parts: Arc<Parts>,
     snapshot: Arc<Snapshot>,
-    asking: Asking,
+    task: Arc<dyn Task>,
     /// What keeps the answer.
     keep: Option<Keep>,
     forwarded: HeaderMap,
@@ -219,7 +230,9 @@ impl Run {
         match self.search(primary).await {
             Ok((candidate, Opened::Whole(reply, dropped))) => {
                 self.record.output_begins();
-                let bytes = reply.body.iter().map(|piece| piece.len() as u64).sum();
+                // What is not text says itself what it used, or is expected to.
+                let is_text = self.task.operation() == Operation::TextGenerate;
+                let bytes = if is_text { reply.body.iter().map(|piece| piece.len() as u64).sum() } else { 0 };
                 self.record.left_out(&dropped);
                 self.record.reported(reply.usage, reply.finish_reason.as_deref(), bytes);
                 self.record.settle(Ending::Success, None).await;
@@ -234,7 +247,11 @@ impl Run {
                 if let Some(routing) = self.record.routing() {
                     body = metadata::add_to_body(body, &routing);
                 }
-                Ok(Answer { body: AnswerBody::Whole(body), dropped, served_by, standing: None })
+                let body = match reply.media_type {
+                    None => AnswerBody::Whole(body),
+                    Some(media_type) => AnswerBody::Typed(media_type, body),
+                };
+                Ok(Answer { body, dropped, served_by, standing: None })
             }
             Ok((_, Opened::Stream(_))) => Err(Kind::Internal.into()),
             Err(fault) => Err(self.fail(fault).await),
@@ -247,7 +264,7 @@ impl Run {
                 self.record.output_begins();
                 self.record.left_out(&open.dropped);
                 let idle = ms(self.policy.idle_ms);
-                let contract = self.asking.asked().wire();
+                let contract = self.task.wire();
                 let Self { keep, record, end, .. } = self;
                 Ok(Committed { open, target: candidate.target, contract, record, keep, idle, end })
             }
@@ -266,7 +283,7 @@ impl Run {
         let mut queue = primary.into_iter();
         let mut tried: Vec<Tried> = Vec::new();
         let mut skipped = Skipped::default();
-        let mut may_repeat_unsafely = true;
+        let mut may_repeat_unsafely = !self.task.operation().is_dear();
         loop {
             let (candidate, earlier) = match queue.next() {
                 Some(candidate) => (candidate, None),
@@ -338,7 +355,7 @@ impl Run {
     /// The primary pool. While none of it is to be called, the chain for any reason serves in its place.
     fn primary(&mut self) -> Outcome<Vec<Candidate>> {
         self.parts.health.tidy(&self.snapshot);
-        let planned = self.plan(self.asking.asked().model());
+        let planned = self.plan(self.task.model());
         let Err(fault) = planned else { return planned };
         // Only those that are waited for name a time.
         if fault.wait().is_none() {
@@ -350,9 +367,12 @@ impl Run {
     }
 
     fn plan(&self, public_model: &str) -> Outcome<Vec<Candidate>> {
-        let transports = transports(self.asking.asked().wire());
-        let origin = self.asking.origin();
-        let wants = Wants { public_model, operation: Operation::TextGenerate, transports, origin };
+        let wants = Wants {
+            public_model,
+            operation: self.task.operation(),
+            transports: self.task.transports(),
+            origin: self.task.origin(),
+        };
         let dice = &self.parts.dice;
         let now = self.parts.clock.instant();
         let look = |target: &Target| self.parts.health.standing(target, now);
@@ -378,7 +398,7 @@ impl Run {
 
     /// Candidates of a chain, each once.
     fn chain(&self, reason: FallbackReason) -> Vec<Candidate> {
-        let Ok(primary) = PublicModel::parse(self.asking.asked().model()) else { return Vec::new() };
+        let Ok(primary) = PublicModel::parse(self.task.model()) else { return Vec::new() };
         let mut seen = HashSet::new();
         let chain = self.snapshot.chain(&primary, reason).iter();
         let candidates = chain.filter_map(|model| self.plan(model.as_str()).ok()).flatten();
@@ -414,7 +434,7 @@ impl Run {
     async fn attempt(&mut self, candidate: &Candidate, pass: Pass) -> Result<Opened, Failure> {
         let strategy = self.snapshot.settings().unsupported_parameter_strategy;
         let manner = Manner { is_strict: self.is_strict, strategy };
-        let preparing = prepare(&self.parts, &self.asking, candidate, manner, self.end).await;
+        let preparing = self.task.prepare(&self.parts, candidate, manner, self.end).await;
         let prepared = match preparing {
             Ok(prepared) => prepared,
             Err(failure) => {
@@ -431,7 +451,7 @@ impl Run {
         attempt(&AttemptInput {
             parts: &self.parts,
             candidate,
-            asking: &self.asking,
+            task: self.task.as_ref(),
             forwarded: &self.forwarded,
             prepared,
             deadlines: Deadlines { first_output, idle: ms(self.policy.idle_ms), end: self.end },
@@ -441,24 +461,10 @@ impl Run {
 
     /// How long the first output of a stream may take: longer for a model that thinks first.
     fn first_output(&self, candidate: &Candidate) -> Duration {
-        let resolved = &candidate.target.resolved;
-        let profile = resolved.operations.get(&Operation::TextGenerate).map(|operation| &operation.profile);
-        let reasons = profile.is_some_and(|profile| profile.reasoning.is_some());
-        let is_unknown = candidate.target.is_unknown_model();
-        let effort_ms = match self.asking.asked().effort() {
-            Some("none") => 0,
-            Some("minimal" | "low") => 60_000,
-            Some("medium") => 120_000,
-            Some(_) => 300_000,
-            None if reasons => 300_000,
-            // A self-hosted model of which nothing is known may well think.
-            None if is_unknown => 120_000,
-            None => 0,
-        };
         // What the operator has set is what holds.
         let stated = self.policy.first_output_ms;
-        let is_default = stated == ExecutionPolicy::default_for(Operation::TextGenerate).first_output_ms;
-        ms(if is_default { stated.max(effort_ms) } else { stated })
+        let is_default = stated == ExecutionPolicy::default_for(self.task.operation()).first_output_ms;
+        ms(if is_default { stated.max(self.task.first_output_ms(&candidate.target)) } else { stated })
     }
 
     fn verdict(&self, tried: &[Tried]) -> Fault {

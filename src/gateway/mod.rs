@@ -2,6 +2,7 @@
 //!
 //! - [`admission`]: who calls, and what they may; `account`: what a request may use, held before its first attempt.
 //! - [`dispatch`]: candidates, retries and fallbacks until one answer commits.
+//! - `task`: what is asked for, of whatever operation; `query`: all of it that is no text.
 //! - [`attempt`]: one call of one deployment.
 //! - [`form`]: what clients upload.
 //! - `prepare`: the request as a candidate gets it; `materialise`: content by URL, fetched for those that read no URLs.
@@ -29,10 +30,12 @@ mod metadata;
 pub mod models;
 mod prepare;
 mod probe;
+mod query;
 pub mod settle;
 mod sniff;
 pub mod states;
 pub mod stream;
+mod task;
 
 use std::future::Future;
 use std::pin::Pin;

@@ -1,4 +1,4 @@
-//! What the endpoints that generate text share: a contract in, an answer in the same contract out.
+//! What the endpoints that call providers share: a contract in, an answer in the same contract out.
 
 use axum::extract::Request;
 use axum::response::Response;
@@ -8,9 +8,9 @@ use super::body::HeldBody;
 use super::edge::request_id;
 use super::{HttpState, credentials, limits, render};
 use crate::api::envelope;
-use crate::canonical::Wire;
+use crate::canonical::{Operation, Wire};
 use crate::fault::{Fault, Outcome};
-use crate::gateway::{Call, Denied};
+use crate::gateway::{Answer, Call, Denied};
 use crate::telemetry::names::header;
 
 /// Answers one request.
@@ -25,15 +25,34 @@ pub(super) async fn generate(
         (id, Ok((call, _held))) => (id, state.gateway.generate(call).await),
         (id, Err(fault)) => (id, Err(Denied::from(fault))),
     };
+    respond(contract, &id, answer)
+}
+
+/// Answers one request of another operation, in the contract that OpenAI has for it.
+pub(super) async fn ask(
+    state: HttpState,
+    operation: Operation,
+    forwarded: &[&'static str],
+    request: Request,
+) -> Response {
+    let (id, answer) = match read_call(&state, Wire::Chat, forwarded, request).await {
+        (id, Ok((call, _held))) => (id, state.gateway.ask(operation, call).await),
+        (id, Err(fault)) => (id, Err(Denied::from(fault))),
+    };
+    respond(Wire::Chat, &id, answer)
+}
+
+/// An answer, or why there is none, in the envelope of a contract.
+pub(super) fn respond(contract: Wire, id: &str, answer: Result<Answer, Denied>) -> Response {
     let response = match answer {
         Ok(answer) => render::answer(contract, answer),
         Err(denied) => {
-            let mut response = refuse(contract, &denied.fault, &id);
+            let mut response = refuse(contract, &denied.fault, id);
             limits::write(contract, denied.standing.as_ref(), response.headers_mut());
             response
         }
     };
-    with_request_id(contract, &id, response)
+    with_request_id(contract, id, response)
 }
 
 /// Names the request where the clients of a contract look for it.

@@ -16,7 +16,7 @@ mod replicas;
 mod response_states;
 pub(in crate::store) mod samples;
 mod settings;
-mod usage;
+pub(in crate::store) mod usage;
 mod virtual_keys;
 
 pub(in crate::store) use backend::Backend;

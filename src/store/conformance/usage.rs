@@ -35,6 +35,7 @@ fn record(number: u128, at_ms: i64, amount: i64) -> OperationRecord {
         detail: Some("it's \"down\"".to_owned()),
         duration_ms: 3,
         ok: false,
+        provider_request_id: Some("req_up".to_owned()),
     };
     OperationRecord {
         version: RECORD_VERSION,
@@ -47,7 +48,11 @@ fn record(number: u128, at_ms: i64, amount: i64) -> OperationRecord {
         provider: Some("echo".to_owned()),
         operation: "text.generate".to_owned(),
         contract: "messages".to_owned(),
+        tags: vec!["team-a".to_owned(), "nightly".to_owned()],
+        lane: Some("translated".to_owned()),
         stream: true,
+        cache_hit: true,
+        service_tier: Some("priority".to_owned()),
         outcome: "success".to_owned(),
         degraded: true,
         estimated: true,
@@ -55,20 +60,35 @@ fn record(number: u128, at_ms: i64, amount: i64) -> OperationRecord {
         input_tokens: 10,
         cache_read_tokens: 1,
         cache_write_tokens: 2,
+        cache_write_1h_tokens: 1,
         audio_input_tokens: 3,
         output_tokens: 20,
         reasoning_tokens: 4,
         audio_output_tokens: 5,
+        image_count: 6,
+        audio_ms: 7,
+        characters: 8,
+        search_units: 9,
+        hosted_calls: 10,
         cost: Some(amount),
         upstream_cost: Some(amount),
         started_at: at_ms,
         duration_ms: 12,
+        first_byte_ms: Some(1),
+        first_reasoning_ms: Some(2),
         first_output_ms: Some(3),
+        longest_gap_ms: Some(4),
+        blocked_ms: 5,
         request_bytes: 100,
+        response_bytes: 200,
+        reasoning_requested: Some("high".to_owned()),
+        reasoning_effective: Some("medium".to_owned()),
+        reasoning_clamped: true,
         dropped: vec!["seed".to_owned()],
         finish_reason: Some("stop".to_owned()),
-        error: None,
-        error_detail: None,
+        error: Some("upstream".to_owned()),
+        error_class: Some("transient".to_owned()),
+        error_detail: Some("it's \"down\"".to_owned()),
         config_revision: 4,
         attempts: vec![attempt.clone(), AttemptRecord { number: 2, ok: true, ..attempt }],
         charge: Some(Charge {
@@ -138,4 +158,40 @@ pub(super) async fn what_is_old_is_forgotten_and_spending_is_not(backend: Backen
     assert_eq!(usage.spend(&[(key(), window())]).await.unwrap()[0].spent, 12);
     usage.record(&[record(1, AT_MS - 2 * DAY_MS, 5)]).await.unwrap();
     assert_eq!(usage.spend(&[(key(), window())]).await.unwrap()[0].spent, 17);
+}
+
+/// Checks that a row, as JSON, holds what its record says: every field under its own name.
+pub(in crate::store) fn assert_row_is_whole(record: &OperationRecord, row: &serde_json::Value) {
+    let record = serde_json::to_value(record).unwrap();
+    for (field, said) in record.as_object().unwrap() {
+        let column = match field.as_str() {
+            // Parts that have tables of their own, and the form of the JSON.
+            "version" | "attempts" | "charge" => continue,
+            "cost" => "cost_nanocents",
+            "upstream_cost" => "upstream_nanocents",
+            other => other,
+        };
+        let kept = &row[column];
+        let is_same = match said {
+            serde_json::Value::Bool(said) => kept == said || *kept == u64::from(*said),
+            serde_json::Value::Array(_) => {
+                kept.as_str() == Some(&said.to_string())
+                    || kept.as_str().is_some_and(|text| {
+                        serde_json::from_str::<serde_json::Value>(text).is_ok_and(|kept| kept == *said)
+                    })
+            }
+            // SQLite keeps ids as bytes and shows them in hexadecimal.
+            serde_json::Value::String(text) => {
+                let plain = |text: &str| text.replace('-', "").to_lowercase();
+                kept.as_str().is_some_and(|kept| kept == text || plain(kept) == plain(text))
+            }
+            said => kept == said,
+        };
+        assert!(is_same && !said.is_null(), "{field}: {said} is kept as {kept}");
+    }
+}
+
+/// A record with every field set.
+pub(in crate::store) fn whole_record() -> OperationRecord {
+    record(1, AT_MS, 5)
 }

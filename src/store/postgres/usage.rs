@@ -28,14 +28,20 @@ const OPERATIONS: &str = "
         stream, outcome, degraded, estimated, http_status, input_tokens, cache_read_tokens,
         cache_write_tokens, audio_input_tokens, output_tokens, reasoning_tokens, audio_output_tokens,
         cost_nanocents, upstream_nanocents, started_at, duration_ms, first_output_ms, request_bytes,
-        dropped, finish_reason, error, error_detail, config_revision
+        dropped, finish_reason, error, error_detail, config_revision,
+        tags, lane, cache_hit, service_tier, cache_write_1h_tokens, image_count, audio_ms, characters,
+        search_units, hosted_calls, first_byte_ms, first_reasoning_ms, longest_gap_ms, blocked_ms,
+        response_bytes, reasoning_requested, reasoning_effective, reasoning_clamped, error_class
     )
     SELECT
         id, request_id, key_id, public_model, served_model, deployment_id, provider, operation, contract,
         stream, outcome, degraded, estimated, http_status, input_tokens, cache_read_tokens,
         cache_write_tokens, audio_input_tokens, output_tokens, reasoning_tokens, audio_output_tokens, cost,
         upstream_cost, started_at, duration_ms, first_output_ms, request_bytes, dropped::text,
-        finish_reason, error, error_detail, config_revision
+        finish_reason, error, error_detail, config_revision,
+        tags::text, lane, cache_hit, service_tier, cache_write_1h_tokens, image_count, audio_ms, characters,
+        search_units, hosted_calls, first_byte_ms, first_reasoning_ms, longest_gap_ms, blocked_ms,
+        response_bytes, reasoning_requested, reasoning_effective, reasoning_clamped, error_class
     FROM jsonb_to_recordset($1::jsonb) AS given (
         id uuid, request_id text, key_id uuid, public_model text, served_model text, deployment_id uuid,
         provider text, operation text, contract text, stream boolean, outcome text, degraded boolean,
@@ -43,21 +49,27 @@ const OPERATIONS: &str = "
         cache_write_tokens bigint, audio_input_tokens bigint, output_tokens bigint,
         reasoning_tokens bigint, audio_output_tokens bigint, cost bigint, upstream_cost bigint,
         started_at bigint, duration_ms bigint, first_output_ms bigint, request_bytes bigint, dropped jsonb,
-        finish_reason text, error text, error_detail text, config_revision bigint
+        finish_reason text, error text, error_detail text, config_revision bigint,
+        tags jsonb, lane text, cache_hit boolean, service_tier text, cache_write_1h_tokens bigint,
+        image_count bigint, audio_ms bigint, characters bigint, search_units bigint, hosted_calls bigint,
+        first_byte_ms bigint, first_reasoning_ms bigint, longest_gap_ms bigint, blocked_ms bigint,
+        response_bytes bigint, reasoning_requested text, reasoning_effective text, reasoning_clamped boolean,
+        error_class text
     )
     ON CONFLICT (id) DO NOTHING
     RETURNING id";
 const ATTEMPTS: &str = "
     INSERT INTO attempts (
         operation_id, number, deployment_id, provider, upstream_model, ok, class, http_status, detail,
-        duration_ms
+        duration_ms, provider_request_id
     )
     SELECT
         operation_id, number, deployment_id, provider, upstream_model, ok, class, http_status, detail,
-        duration_ms
+        duration_ms, provider_request_id
     FROM jsonb_to_recordset($1::jsonb) AS given (
         operation_id uuid, number integer, deployment_id uuid, provider text, upstream_model text,
-        ok boolean, class text, http_status integer, detail text, duration_ms bigint
+        ok boolean, class text, http_status integer, detail text, duration_ms bigint,
+        provider_request_id text
     )
     ON CONFLICT (operation_id, number) DO NOTHING";
 const SPEND: &str = "

@@ -16,6 +16,7 @@ use crate::domain::virtual_key::VirtualKeyFilter;
 use crate::fault::Kind;
 use crate::store::BadRow;
 use crate::store::conformance::samples::{any_write, chain, deployment, new_revision, virtual_key};
+use crate::store::conformance::usage::{assert_row_is_whole, whole_record};
 use crate::time::Timestamp;
 
 /// Runs SQL behind the store's back, as a damaged disk or another program would.
@@ -258,4 +259,24 @@ async fn a_total_is_counted_up_to_ten_thousand() {
     let page = PageRequest { limit: 500, offset: 10_000, after: None };
     let page = store.stores().virtual_keys.list(&VirtualKeyFilter::default(), &page).await.unwrap();
     assert_eq!((page.items.len(), page.total, page.has_more), (50, 10_000, false));
+}
+
+#[tokio::test]
+async fn a_record_keeps_every_field_in_its_column() {
+    let store = open_in_memory().await.unwrap();
+    let record = whole_record();
+    store.stores().usage.record(std::slice::from_ref(&record)).await.unwrap();
+    let columns =
+        "SELECT group_concat('''' || name || ''', ' || CASE type WHEN 'BLOB' THEN 'hex(' || name || ')' ELSE name END)
+                   FROM pragma_table_info(?1)";
+    for (table, expected) in [("operations", None), ("attempts", Some("req_up"))] {
+        let columns: String = sqlx::query_scalar(columns).bind(table).fetch_one(&store.readers).await.unwrap();
+        let read = format!("SELECT json_object({columns}) FROM {table} LIMIT 1");
+        let row: String = sqlx::query_scalar(sqlx::AssertSqlSafe(read)).fetch_one(&store.readers).await.unwrap();
+        let row: serde_json::Value = serde_json::from_str(&row).unwrap();
+        match expected {
+            Some(id) => assert_eq!(row["provider_request_id"], id),
+            None => assert_row_is_whole(&record, &row),
+        }
+    }
 }

@@ -24,7 +24,10 @@ const OPERATIONS: &str = "
         stream, outcome, degraded, estimated, http_status, input_tokens, cache_read_tokens,
         cache_write_tokens, audio_input_tokens, output_tokens, reasoning_tokens, audio_output_tokens,
         cost_nanocents, upstream_nanocents, started_at, duration_ms, first_output_ms, request_bytes,
-        dropped, finish_reason, error, error_detail, config_revision
+        dropped, finish_reason, error, error_detail, config_revision,
+        tags, lane, cache_hit, service_tier, cache_write_1h_tokens, image_count, audio_ms, characters,
+        search_units, hosted_calls, first_byte_ms, first_reasoning_ms, longest_gap_ms, blocked_ms,
+        response_bytes, reasoning_requested, reasoning_effective, reasoning_clamped, error_class
     )
     SELECT
         unhex(replace(value->>'id', '-', '')), value->>'request_id',
@@ -36,19 +39,26 @@ const OPERATIONS: &str = "
         value->>'reasoning_tokens', value->>'audio_output_tokens', value->>'cost', value->>'upstream_cost',
         value->>'started_at', value->>'duration_ms', value->>'first_output_ms', value->>'request_bytes',
         value->>'dropped', value->>'finish_reason', value->>'error', value->>'error_detail',
-        value->>'config_revision'
+        value->>'config_revision',
+        value->>'tags', value->>'lane', value->>'cache_hit', value->>'service_tier',
+        value->>'cache_write_1h_tokens', value->>'image_count', value->>'audio_ms', value->>'characters',
+        value->>'search_units', value->>'hosted_calls', value->>'first_byte_ms', value->>'first_reasoning_ms',
+        value->>'longest_gap_ms', value->>'blocked_ms', value->>'response_bytes',
+        value->>'reasoning_requested', value->>'reasoning_effective', value->>'reasoning_clamped',
+        value->>'error_class'
     FROM json_each(?1) WHERE true
     ON CONFLICT (id) DO NOTHING
     RETURNING id";
 const ATTEMPTS: &str = "
     INSERT INTO attempts (
         operation_id, number, deployment_id, provider, upstream_model, ok, class, http_status, detail,
-        duration_ms
+        duration_ms, provider_request_id
     )
     SELECT
         unhex(replace(value->>'operation_id', '-', '')), value->>'number',
         unhex(replace(value->>'deployment_id', '-', '')), value->>'provider', value->>'upstream_model',
-        value->>'ok', value->>'class', value->>'http_status', value->>'detail', value->>'duration_ms'
+        value->>'ok', value->>'class', value->>'http_status', value->>'detail', value->>'duration_ms',
+        value->>'provider_request_id'
     FROM json_each(?1) WHERE true
     ON CONFLICT (operation_id, number) DO NOTHING";
 const SPEND: &str = "

@@ -12,6 +12,7 @@ use super::{PostgresStore, SessionState, Sharing, open};
 use crate::domain::ids::Revision;
 use crate::fault::Kind;
 use crate::store::conformance::samples::{any_write, virtual_key};
+use crate::store::conformance::usage::{assert_row_is_whole, whole_record};
 use database::TestDatabase;
 
 async fn migrated() -> (TestDatabase, PostgresStore) {
@@ -119,4 +120,18 @@ async fn who_counts_alone_keeps_the_others_out_until_its_end() {
     drop((alone, waiting));
     until(&mut third, |state| state.has_place).await;
     drop(sharing);
+}
+
+#[tokio::test]
+async fn a_record_keeps_every_field_in_its_column() {
+    let (database, store) = migrated().await;
+    let record = whole_record();
+    store.stores().usage.record(std::slice::from_ref(&record)).await.unwrap();
+    let mut connection = PgConnection::connect(&database.url()).await.unwrap();
+    let read = "SELECT to_jsonb(operations)::text FROM operations";
+    let row: String = sqlx::query_scalar(read).fetch_one(&mut connection).await.unwrap();
+    assert_row_is_whole(&record, &serde_json::from_str(&row).unwrap());
+    let read = "SELECT provider_request_id FROM attempts LIMIT 1";
+    let id: String = sqlx::query_scalar(read).fetch_one(&mut connection).await.unwrap();
+    assert_eq!(id, "req_up");
 }
