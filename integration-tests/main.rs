@@ -27,6 +27,8 @@ mod lifecycle;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod media;
+#[cfg(test)]
 mod parameters;
 #[cfg(test)]
 mod probe;

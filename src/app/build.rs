@@ -23,6 +23,7 @@ use crate::api::admin_auth::AdminAuth;
 use crate::api::grpc::{self, GrpcState};
 use crate::api::http::body::BodyReader;
 use crate::api::http::edge::{RequestIds, no_keys_in_query, request_ids};
+use crate::api::http::multipart::FormReader;
 use crate::api::http::{self, HttpState};
 use crate::api::ops::health::{self, HealthState, Readiness, SnapshotView};
 use crate::api::rest::{self, RestState};
@@ -49,7 +50,7 @@ use crate::ledger::spool::{MOST_BYTES, Spool};
 use crate::providers;
 use crate::routing::{Health, ProbeDeployment, Publisher, Snapshot};
 use crate::time::{Clock, SystemClock};
-use crate::transport::{ClientSettings, HttpClient, Places, RemoteContent};
+use crate::transport::{ClientSettings, HttpClient, Places, RemoteContent, Uploads};
 use crate::vault::{Entropy, MasterKey, SystemEntropy};
 
 /// The public model that answers out of the box.
@@ -218,7 +219,18 @@ pub async fn start_among(config: Config, places: Places) -> Outcome<Running> {
     }
 
     let bodies = BodyReader::new(limits.max_json_body_bytes, limits.max_inflight_body_bytes, limits.body_read_timeout);
-    let state = HttpState { gateway, bodies: Arc::new(bodies), public_model_list: server.public_model_list };
+    let uploads = Uploads::new(limits.upload_dir.clone(), limits.max_inflight_upload_bytes as u64);
+    let forms = FormReader {
+        uploads,
+        max_audio_bytes: limits.max_audio_upload_bytes,
+        max_image_bytes: limits.max_image_upload_bytes,
+    };
+    let state = HttpState {
+        gateway,
+        forms: Arc::new(forms),
+        bodies: Arc::new(bodies),
+        public_model_list: server.public_model_list,
+    };
     let mut routes = http::router(state).merge(health::router(core.health(readiness_view, &clock)));
     let mut admin_routes = None;
     if server.admin_http {

@@ -2,7 +2,8 @@
 //!
 //! - [`admission`]: who calls, and what they may; `account`: what a request may use, held before its first attempt.
 //! - [`dispatch`]: candidates, retries and fallbacks until one answer commits.
-//! - `task`: what is asked for, of whatever operation; `query`: all of it that is no text.
+//! - `task`: what is asked for, of whatever operation; `query`: all of it that is no text;
+//!   `media`: sound and pictures; `sound`: how long an upload plays.
 //! - [`attempt`]: one call of one deployment.
 //! - [`form`]: what clients upload.
 //! - `prepare`: the request as a candidate gets it; `materialise`: content by URL, fetched for those that read no URLs.
@@ -26,6 +27,7 @@ pub mod failure;
 pub mod form;
 mod lane;
 mod materialise;
+mod media;
 mod metadata;
 pub mod models;
 mod prepare;
@@ -33,6 +35,7 @@ mod probe;
 mod query;
 pub mod settle;
 mod sniff;
+mod sound;
 pub mod states;
 pub mod stream;
 mod task;

@@ -20,6 +20,7 @@ pub use content::{Named, reads_url};
 pub use endpoint::Endpoint;
 pub use judge::{FailureClass, Verdict};
 
+use crate::dialects::media::MediaWays;
 use crate::dialects::openai_chat::Quirks;
 use crate::dialects::question::Ways;
 use crate::domain::operation::{Operation, Transport};
@@ -77,6 +78,8 @@ pub struct Provider {
     pub quirks: Quirks,
     /// What it makes of embeddings and rerankings.
     pub ways: Ways,
+    /// What it makes of sound and pictures.
+    pub media: MediaWays,
     /// Headers of every call, unless the client or the deployment sends its own.
     pub headers: &'static [(&'static str, &'static str)],
     /// What its errors mean, where the common rules are wrong.
@@ -202,6 +205,19 @@ pub fn below(mut outgoing: Outgoing, path: &str) -> Result<Outgoing, AddressErro
     let (endpoint, query) = uri.split_once('?').map_or((uri.as_str(), None), |(path, query)| (path, Some(query)));
     let query = query.map(|query| format!("?{query}")).unwrap_or_default();
     outgoing.uri = format!("{endpoint}{path}{query}").parse().map_err(|_| AddressError::BadUrl)?;
+    Ok(outgoing)
+}
+
+/// The same call to the endpoint beside its own, such as `translations` beside `transcriptions`.
+///
+/// # Errors
+/// [`AddressError::BadUrl`].
+pub fn beside(mut outgoing: Outgoing, name: &str) -> Result<Outgoing, AddressError> {
+    let uri = outgoing.uri.to_string();
+    let (endpoint, query) = uri.split_once('?').map_or((uri.as_str(), None), |(path, query)| (path, Some(query)));
+    let (folder, _) = endpoint.rsplit_once('/').ok_or(AddressError::BadUrl)?;
+    let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+    outgoing.uri = format!("{folder}/{name}{query}").parse().map_err(|_| AddressError::BadUrl)?;
     Ok(outgoing)
 }
 
