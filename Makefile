@@ -36,8 +36,8 @@ test: ## Every test on every backend; starts its own PostgreSQL and Redis, or us
 		integration-tests/services.sh $(CARGO) test --all-targets; \
 	fi
 
-matrix: ## Print contract x transport x mode with the number of fixture cases that pass
-	@$(CARGO) test --lib -q dialects::tests::matrix -- --nocapture | grep -E " -> |test result"
+matrix: ## Print contract x transport x mode, and endpoint x provider x format x mode, with the number of cases that pass
+	@$(CARGO) test --lib -q matrix -- --nocapture | grep -E " -> |test result"
 
 services: ## A private PostgreSQL and Redis to try things with, until Ctrl-C
 	@integration-tests/services.sh --production

@@ -68,7 +68,10 @@ const ROOMS: [(&str, &[&str]); 27] = [
 const EVERYTHING: &[&str] = &["*"];
 
 /// A path that is at home in some rooms only. `~` stands for a room and all rooms below it.
-const HOMES: [(&str, &[&str]); 45] = [
+const HOMES: [(&str, &[&str]); 48] = [
+    ("multer::", &["api/http"]),
+    ("lofty::", &["gateway"]),
+    ("tempfile::", &["transport"]),
     ("sqlx::", &["store"]),
     ("redis::", &["ledger", "cache"]),
     ("hyper::", &["transport", "app"]),

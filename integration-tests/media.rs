@@ -393,9 +393,9 @@ async fn dear_requests_are_not_repeated_and_are_paid_once() {
 async fn sound_and_pictures_are_charged_by_their_units() {
     let world = World::of(&[]).await;
     let priced = |units: Value| json!({"pricing": {"units": units}});
-    world.deploy_with("minutes", "stub-listen-whisper", priced(json!({"per_minute": "0.6"}))).await;
-    world.deploy_with("images", "stub-draw", priced(json!({"per_image": "0.02"}))).await;
-    world.deploy_with("spoken", "stub-speak", priced(json!({"per_mchar": "15"}))).await;
+    world.deploy_with("minutes", "stub-listen-whisper", priced(json!({"per_minute": "60"}))).await;
+    world.deploy_with("images", "stub-draw", priced(json!({"per_image": "2"}))).await;
+    world.deploy_with("spoken", "stub-speak", priced(json!({"per_mchar": "1500"}))).await;
     world.deploy("unpriced", "stub-draw").await;
     let (_, key) = world.create_key(&json!({"name": "paying", "maxBudgetCents": 100})).await;
     let world = World { gateway: world.gateway, key };
@@ -408,7 +408,7 @@ async fn sound_and_pictures_are_charged_by_their_units() {
     );
     let unpriced = post(&world, DRAW, &json!({"model": "unpriced", "prompt": "x"})).await;
     assert_eq!((unpriced.status, unpriced.json()["error"]["param"].as_str()), (400, Some("model")));
-    // Two seconds at 0.6 a minute are 2 cents, two images 4, a thousand characters at 15 a million 1.5.
+    // Two seconds at 60 cents a minute are 2 cents, two images 4, a thousand characters at 1,500 a million 1.5; one image is held.
     let last = post(&world, DRAW, &json!({"model": "images", "prompt": "x"})).await;
     assert_eq!(last.header("x-ratelimit-remaining-budget-cents"), Some("90.5"), "{:?}", last.headers);
 }
@@ -416,10 +416,10 @@ async fn sound_and_pictures_are_charged_by_their_units() {
 #[tokio::test]
 async fn an_image_at_a_url_of_the_provider_is_fetched_under_guard() {
     let world = World::of(&["stub-draw-url"]).await;
-    // `pictures.example` is nowhere: the answer is the provider's failure and never its URL.
+    // The address is not public: the answer is the provider's failure and never its URL.
     let answer = post(&world, DRAW, &json!({"model": "my/draw-url", "prompt": "x"})).await;
     assert_eq!(answer.status, 502, "{}", answer.text());
-    assert!(!answer.text().contains("pictures.example"), "{}", answer.text());
+    assert!(!answer.text().contains("one.png"), "{}", answer.text());
 }
 
 /// Long: 150 MB of pictures go through, and memory stays what it was.

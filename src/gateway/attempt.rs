@@ -147,7 +147,8 @@ pub(super) async fn attempt(input: &AttemptInput<'_>) -> Result<Opened, Failure>
         if input.task.tells() && !upstream.flows(input) {
             return tell(upstream, input, provider).await;
         }
-        let media_type = upstream.media_type().filter(|_| input.task.streams_as().is_some());
+        let media_type =
+            upstream.media_type().filter(|kind| input.task.streams_as().is_some() && kind.starts_with("audio/"));
         let relay = input.task.relay(input.candidate).ok_or_else(|| {
             Failure::configuration("the wire shape of the deployment has no streams for this operation".to_owned())
         })?;

@@ -35,6 +35,8 @@ use crate::transport::RemoteContent;
 const MAX_PICTURE_BYTES: usize = 32 * 1024 * 1024;
 /// Largest picture that a client names by URL.
 const MAX_NAMED_BYTES: usize = 20 * 1024 * 1024;
+/// Bytes of text that a token is, about.
+const BYTES_PER_TOKEN: u64 = 3;
 /// Most pictures that are fetched for one request.
 const MAX_FETCHES: usize = 16;
 
@@ -173,7 +175,8 @@ impl Task for MediaTask {
     fn size(&self) -> Size {
         let text_bytes = self.asked.text_bytes();
         let bytes = text_bytes.saturating_add(self.form.as_ref().map_or(0, Uploaded::file_bytes));
-        Size { bytes, text_bytes, ..Size::of(&[]) }
+        // With a payload, nothing is learned of how many bytes of words a token is.
+        Size { bytes, text_bytes, media: 1, ..Size::of(&[]) }
     }
 
     fn is_stream(&self) -> bool {
@@ -184,8 +187,9 @@ impl Task for MediaTask {
         self.asked.transports()
     }
 
-    fn expects(&self, _target: &Target, input: u64) -> Option<TokenUsage> {
-        Some(self.asked.expects(input))
+    fn expects(&self, _target: &Target, _input: u64) -> Option<TokenUsage> {
+        // What was learned of the model counts sound and pictures, too; its text is what is estimated here.
+        Some(self.asked.expects(self.asked.text_bytes().div_ceil(BYTES_PER_TOKEN)))
     }
 
     fn may_use(&self, _target: &Target, _input: u64) -> Option<TokenUsage> {

@@ -124,7 +124,9 @@ pub(super) async fn pump(parts: Arc<Parts>, mut stream: Committed, sender: mpsc:
             stream.record.settle(Ending::Error, Some(&fault)).await;
             let mut last = stream.open.pending.split();
             stream.open.relay.write_failure(&fault, &mut last);
-            _ = client.send(last.freeze()).await;
+            if !last.is_empty() {
+                _ = client.send(last.freeze()).await;
+            }
         }
     }
 }

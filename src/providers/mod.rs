@@ -228,4 +228,6 @@ fn secret_header(text: &str) -> Result<HeaderValue, AddressError> {
 }
 
 #[cfg(test)]
+mod matrix_of_media;
+#[cfg(test)]
 mod tests;

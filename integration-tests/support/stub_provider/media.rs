@@ -230,7 +230,9 @@ fn draw(model: &str, parts: &[Part], body: &Value) -> Script {
         let with = |kind: &str, extra: Value| {
             let mut data = json!({"type": format!("{prefix}.{kind}"), "b64_json": PIXEL, "created_at": 1, "size": "1024x1024",
                 "quality": "low", "background": "opaque", "output_format": "png"});
-            data.as_object_mut().map(|data| data.extend(extra.as_object().cloned().unwrap_or_default()));
+            if let Some(data) = data.as_object_mut() {
+                data.extend(extra.as_object().cloned().unwrap_or_default());
+            }
             named(kind, data)
         };
         return Script::events([
@@ -241,7 +243,7 @@ fn draw(model: &str, parts: &[Part], body: &Value) -> Script {
     }
     let count: usize = text("n").and_then(|n| n.parse().ok()).unwrap_or(1);
     let item = match model {
-        "stub-draw-url" => json!({"url": "https://pictures.example/one.png", "revised_prompt": prompt}),
+        "stub-draw-url" => json!({"url": "https://127.0.0.1/one.png", "revised_prompt": prompt}),
         _ => json!({"b64_json": PIXEL, "revised_prompt": prompt}),
     };
     let mut answer = json!({"created": 1_772_323_299, "data": vec![item; count], "x_own": 1.0});

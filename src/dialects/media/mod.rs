@@ -17,9 +17,6 @@ mod transcript;
 mod transcription;
 mod ways;
 
-#[cfg(test)]
-mod tests;
-
 use std::borrow::Cow;
 use std::fmt;
 

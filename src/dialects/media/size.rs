@@ -64,3 +64,28 @@ impl Size {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_the_shape_that_is_near() {
+        for (text, shape, step) in [
+            ("1024x1024", Some("1:1"), "1K"),
+            ("1536x1024", Some("3:2"), "1K"),
+            ("1024x1536", Some("2:3"), "1K"),
+            ("1792x1024", Some("16:9"), "2K"),
+            ("3840x2160", Some("16:9"), "4K"),
+            ("512x512", Some("1:1"), "512"),
+            ("1000x300", None, "1K"),
+        ] {
+            let size = Size::read(text).unwrap().unwrap();
+            assert_eq!((size.shape(), size.step()), (shape, step), "{text}");
+        }
+        assert_eq!(Size::read("auto").unwrap(), None);
+        for bad in ["", "big", "1024", "0x0", "1024X1024", "-1x5", "99999x1"] {
+            assert!(Size::read(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -20,8 +20,6 @@ const KNOWN: [&str; 7] = ["model", "input", "voice", "instructions", "response_f
 const FORMATS: [&str; 6] = ["mp3", "opus", "aac", "flac", "wav", "pcm"];
 /// How fast people speak, for sound whose length nothing tells.
 const MS_PER_CHARACTER: u64 = 70;
-/// Milliseconds that a byte of `pcm` or `wav` is: 24,000 samples a second of two bytes, one channel.
-const MS_PER_PCM_BYTE: f64 = 1.0 / 48.0;
 
 /// A request for speech.
 #[derive(Debug, Clone)]
@@ -30,6 +28,8 @@ pub struct Speech {
     model: String,
     input: String,
     voice: Option<String>,
+    /// Whether the voice is one of the maker's, and not the client's own.
+    is_named_voice: bool,
     instructions: Option<String>,
     /// `None`: whatever the provider likes best.
     format: Option<String>,
@@ -72,7 +72,8 @@ impl Speech {
             return Err(Fault::invalid("speed", "must be a number from 0.25 to 4"));
         }
         let instructions = text("instructions")?;
-        Ok(Self { model, input, voice, instructions, format, is_events, raw })
+        let is_named_voice = raw.get("voice").is_some_and(|json| json.first() == Some(&b'"'));
+        Ok(Self { model, input, voice, is_named_voice, instructions, format, is_events, raw })
     }
 
     fn characters(&self) -> u64 {
@@ -101,12 +102,17 @@ impl Speech {
         super::whole_reply(sound, Some(kind), usage)
     }
 
+    /// The same of sound whose provider has not said what was used.
+    fn told(&self, sound: Bytes, kind: &str) -> NativeReply {
+        NativeReply { usage: None, ..self.tell(sound, kind, self.expects(self.text_bytes().div_ceil(3))) }
+    }
+
     fn read_base64(&self, body: &Bytes, format: &str) -> Result<NativeReply, ReplyError> {
         let root = RawObject::scan(body.clone()).map_err(|_| ReplyError::Malformed("not a JSON object"))?;
         let data = root.read::<Cow<'_, str>>("audio_data").ok().flatten();
         let Some(data) = data else { return Err(ReplyError::Provider(Box::new(read_error(body)))) };
         let sound = STANDARD.decode(data.as_bytes()).map_err(|_| ReplyError::Malformed("sound that is not base64"))?;
-        Ok(self.tell(sound.into(), media_type(format), self.expects(0)))
+        Ok(self.told(sound.into(), media_type(format)))
     }
 }
 
@@ -156,7 +162,7 @@ impl Medium for Speech {
     }
 
     fn write(&self, to: &MediaRecipient<'_>) -> Outcome<Penned> {
-        if let Some(voice) = &self.voice {
+        if let Some(voice) = self.voice.as_ref().filter(|_| self.is_named_voice) {
             check_value(to, "voice", voice)?;
         }
         if to.transport == Transport::GenerateContent {
@@ -179,7 +185,10 @@ impl Medium for Speech {
                 dropped.push(Cow::Borrowed(*field));
             }
         }
-        if to.ways.speech_answer == SpeechAnswer::Json {
+        let streams_events =
+            to.profile.values.get("stream_format").is_none_or(|known| known.iter().any(|word| word == "sse"));
+        if to.ways.speech_answer == SpeechAnswer::Json || (self.is_events && !streams_events) {
+            // The sound comes as it is, and is told as events.
             splice.remove("stream_format");
         }
         for (name, new) in to.ways.speech_renames {
@@ -217,17 +226,15 @@ impl Medium for Speech {
         let stated = answer.media_type.filter(|kind| kind.starts_with("audio/"));
         let stated = stated.or_else(|| is_wav.then(|| "audio/wav".to_owned()));
         let kind = stated.unwrap_or_else(|| media_type(&format).to_owned());
-        Ok(self.tell(answer.body, &kind, self.expects(0)))
+        Ok(self.told(answer.body, &kind))
     }
 
-    fn relay(&self, from: &MediaRecipient<'_>) -> Box<dyn NativeStream> {
+    fn relay(&self, _from: &MediaRecipient<'_>) -> Box<dyn NativeStream> {
         let expected = self.expects(0);
         if self.is_events {
             return Box::new(SpeechRelay::new(expected));
         }
-        let format = self.asked_of(from).ok().flatten();
-        let is_plain = matches!(format.as_deref(), Some("wav" | "pcm"));
-        Box::new(BytesRelay::new(expected, is_plain.then_some(MS_PER_PCM_BYTE)))
+        Box::new(BytesRelay::default())
     }
 
     fn expects(&self, input: u64) -> TokenUsage {

@@ -239,18 +239,9 @@ pub(super) fn write_speech_events(sound: &[u8], usage: &TokenUsage) -> Bytes {
 }
 
 /// Sound as it comes. Its end is that of the body, which the connection frames.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct BytesRelay {
-    usage: TokenUsage,
     bytes: u64,
-    /// Milliseconds of sound that a byte is, for formats of a fixed rate.
-    ms_per_byte: Option<f64>,
-}
-
-impl BytesRelay {
-    pub(super) fn new(usage: TokenUsage, ms_per_byte: Option<f64>) -> Self {
-        Self { usage, bytes: 0, ms_per_byte }
-    }
 }
 
 impl NativeStream for BytesRelay {
@@ -273,15 +264,9 @@ impl NativeStream for BytesRelay {
         self.bytes > 0
     }
 
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_precision_loss,
-        clippy::cast_sign_loss,
-        reason = "no sound is long enough, and none is negative"
-    )]
+    // Sound does not say what it costs: what the request was expected to use is what is paid.
     fn usage(&self) -> Option<TokenUsage> {
-        let by_bytes = self.ms_per_byte.map(|ms| (self.bytes as f64 * ms).ceil() as u64);
-        Some(TokenUsage { audio_output_ms: by_bytes.unwrap_or(self.usage.audio_output_ms), ..self.usage })
+        None
     }
 
     fn finish_reason(&self) -> Option<&str> {

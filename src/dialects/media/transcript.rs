@@ -244,3 +244,31 @@ fn timestamp(at: f64, point: char) -> String {
 pub(super) fn end_ms(segment: &Segment) -> u64 {
     to_ms(segment.end)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_written_as_subtitles_have_them() {
+        for (at, text) in
+            [(0.0, "00:00:00,000"), (1.5, "00:00:01,500"), (0.1 + 0.2, "00:00:00,300"), (3_661.25, "01:01:01,250")]
+        {
+            assert_eq!(timestamp(at, ','), text);
+        }
+        assert_eq!((to_ms(2.0), to_ms(2.0001), to_ms(0.0), to_ms(f64::MAX)), (2_000, 2_001, 0, u64::MAX));
+    }
+
+    #[test]
+    fn a_format_with_times_is_not_made_of_none() {
+        let bare = Transcript { text: "Hi".to_owned(), ..Transcript::default() };
+        for format in [Format::Srt, Format::Vtt, Format::DiarizedJson] {
+            assert_eq!(bare.write(format, "transcribe", 5), None);
+        }
+        assert_eq!(bare.write(Format::Text, "transcribe", 5).as_deref(), Some(&b"Hi\n"[..]));
+        let json = bare.write(Format::Json, "transcribe", 1_500).unwrap();
+        assert_eq!(&json[..], br#"{"text":"Hi","usage":{"type":"duration","seconds":1.5}}"#);
+        // Silence has no subtitles, and that is whole.
+        assert_eq!(Transcript::default().write(Format::Vtt, "transcribe", 5).as_deref(), Some(&b"WEBVTT\n\n"[..]));
+    }
+}

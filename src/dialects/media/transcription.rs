@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use super::stream::{TranscriptRelay, write_transcript_events};
-use super::transcript::{Format, Transcript, read_usage};
+use super::transcript::{Format, Transcript};
 use super::{
     Found, MediaRecipient, Medium, Penned, PennedBody, TranscriptAnswer, check_value, google, read_switch, unsupported,
 };
@@ -102,10 +102,13 @@ impl Transcription {
             to.profile.values.get("response_format").map(|known| known.iter().map(String::as_str).collect());
         let known = stated.unwrap_or_else(|| to.ways.transcripts.to_vec());
         let has = |format: Format| known.is_empty() || known.contains(&format.as_str());
-        if has(self.format) {
-            return Ok(self.format);
+        // Events have a text: what is written around it is nobody's.
+        let is_plain = matches!(self.format, Format::Text | Format::Srt | Format::Vtt);
+        let wanted = if self.is_stream && is_plain { Format::Json } else { self.format };
+        if has(wanted) {
+            return Ok(wanted);
         }
-        let source = match self.format {
+        let source = match wanted {
             Format::Text => [Format::Json, Format::VerboseJson].into_iter().find(|format| has(*format)),
             Format::Json | Format::Srt | Format::Vtt => Some(Format::VerboseJson).filter(|format| has(*format)),
             Format::VerboseJson | Format::DiarizedJson => None,
@@ -156,6 +159,13 @@ impl Transcription {
         Ok(Penned { body: PennedBody::Form(form), sibling: self.is_translation.then_some("translations"), dropped })
     }
 
+    /// What was used, unless nothing tells it.
+    fn used(&self, usage: TokenUsage, transcript: Option<&Transcript>) -> Option<TokenUsage> {
+        let has_times = transcript.is_some_and(|transcript| !transcript.segments.is_empty());
+        let is_known = usage.audio_ms > 0 || usage.input + usage.output > 0 || self.audio_ms.is_some() || has_times;
+        is_known.then(|| TokenUsage { audio_ms: self.length(usage.audio_ms, transcript), ..usage })
+    }
+
     fn length(&self, stated: u64, transcript: Option<&Transcript>) -> u64 {
         let by_segments =
             || transcript.and_then(|transcript| transcript.segments.last()).map(super::transcript::end_ms);
@@ -166,15 +176,18 @@ impl Transcription {
     /// The client's answer, made of a transcript.
     fn tell(&self, transcript: &Transcript) -> Result<NativeReply, ReplyError> {
         let audio_ms = self.length(transcript.usage.audio_ms, Some(transcript));
-        let usage = TokenUsage { audio_ms, ..transcript.usage };
+        let usage = self.used(transcript.usage, Some(transcript));
         if self.is_stream {
             let events = write_transcript_events(transcript, audio_ms);
-            return Ok(super::whole_reply(events, Some("text/event-stream"), usage));
+            return Ok(NativeReply {
+                usage,
+                ..super::whole_reply(events, Some("text/event-stream"), TokenUsage::default())
+            });
         }
         let body = transcript.write(self.format, self.task(), audio_ms);
         let body =
             body.ok_or(ReplyError::Malformed("a transcript without times, though a format with times was asked for"))?;
-        Ok(super::whole_reply(body, self.format.media_type(), usage))
+        Ok(NativeReply { usage, ..super::whole_reply(body, self.format.media_type(), TokenUsage::default()) })
     }
 
     fn read_json(&self, format: Format, body: Bytes, answer: TranscriptAnswer) -> Result<NativeReply, ReplyError> {
@@ -190,9 +203,8 @@ impl Transcription {
             });
         };
         if answer == TranscriptAnswer::AsAsked && format == self.format && !self.is_stream {
-            let audio_ms = self.length(read_usage(&root).audio_ms, Some(&transcript));
-            let usage = TokenUsage { audio_ms, ..transcript.usage };
-            return Ok(super::whole_reply(body, None, usage));
+            let usage = self.used(transcript.usage, Some(&transcript));
+            return Ok(NativeReply { usage, ..super::whole_reply(body, None, TokenUsage::default()) });
         }
         self.tell(&transcript)
     }
@@ -266,12 +278,12 @@ impl Medium for Transcription {
         if std::str::from_utf8(&answer.body).is_err() {
             return Err(ReplyError::Malformed("not UTF-8"));
         }
-        let usage = TokenUsage { audio_ms: self.length(0, None), ..TokenUsage::default() };
         if self.is_stream {
             let text = String::from_utf8_lossy(&answer.body).into_owned();
-            return self.tell(&Transcript { text, usage, ..Transcript::default() });
+            return self.tell(&Transcript { text, ..Transcript::default() });
         }
-        Ok(super::whole_reply(answer.body, self.format.media_type(), usage))
+        let usage = self.used(TokenUsage::default(), None);
+        Ok(NativeReply { usage, ..super::whole_reply(answer.body, self.format.media_type(), TokenUsage::default()) })
     }
 
     fn relay(&self, _from: &MediaRecipient<'_>) -> Box<dyn NativeStream> {

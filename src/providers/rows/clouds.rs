@@ -1,8 +1,6 @@
 //! Clouds and routers that resell models of many makers.
 
-use super::super::compatible::{
-    ALL_THREE, AZURE_EVERYTHING, FOUNDRY, HOST, PINNED, ROUTER, part_of_url,
-};
+use super::super::compatible::{ALL_THREE, AZURE_EVERYTHING, FOUNDRY, HOST, PINNED, ROUTER, part_of_url};
 use super::super::judge::{FailureClass, Match, Rule};
 use super::super::{API_KEY, Auth, BASE_URL, Provider, Root};
 use crate::dialects::media::MediaWays;
