@@ -1,6 +1,6 @@
 //! Whatever is asked for that is no text: a question of a dialect, in the frame that all operations share.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -55,7 +55,7 @@ impl Query {
     }
 }
 
-static NOTHING_KNOWN: OperationProfile = OperationProfile {
+pub(super) static NOTHING_KNOWN: OperationProfile = OperationProfile {
     tools: false,
     vision: false,
     audio_input: false,
@@ -66,6 +66,8 @@ static NOTHING_KNOWN: OperationProfile = OperationProfile {
     max_output_tokens: None,
     parameters: Vec::new(),
     dimensions: None,
+    values: BTreeMap::new(),
+    most_results: None,
 };
 
 #[async_trait]
