@@ -136,6 +136,8 @@ async fn form_call(state: &HttpState, request: Request, carries: Carries, lists:
         body: Bytes::new(),
         forwarded: HeaderMap::new(),
         request_id: request_id(&parts.headers),
+        cache: cache_ttl(&parts.headers)?,
+        trace: trace_context(&parts.headers),
     };
     Ok((call, held))
 }
