@@ -31,9 +31,9 @@ impl Gateway {
     /// # Errors
     /// What the caller is to be told; nothing of the answer was sent.
     pub async fn ask(&self, operation: Operation, mut call: Call) -> Result<Answer, Denied> {
-        let question = question::scan(operation, std::mem::take(&mut call.body))?;
-        call.caller.check_model(question.model())?;
-        self.perform(call, Arc::new(Query(question)), None).await
+        let query = Query::scan(operation, std::mem::take(&mut call.body))?;
+        call.caller.check_model(query.model())?;
+        self.perform(call, Arc::new(query), None).await
     }
 }
 
@@ -41,6 +41,11 @@ impl Gateway {
 pub(super) struct Query(Box<dyn Question>);
 
 impl Query {
+    /// Scans a client's request.
+    pub(super) fn scan(operation: Operation, body: Bytes) -> Outcome<Self> {
+        question::scan(operation, body).map(Self)
+    }
+
     fn recipient<'a>(&self, candidate: &'a Candidate, provider: &'a Provider, forwards: bool) -> Recipient<'a> {
         let target = &candidate.target;
         Recipient {
