@@ -244,7 +244,7 @@ impl Run {
                     body = if is_kept { vec![response] } else { openai_responses::native::not_kept(response) };
                 }
                 let served_by = self.record.explains().then(|| candidate.target.opaque_id.clone());
-                if let Some(routing) = self.record.routing() {
+                if let (Some(routing), None) = (self.record.routing(), &reply.media_type) {
                     body = metadata::add_to_body(body, &routing);
                 }
                 let body = match reply.media_type {
