@@ -7,12 +7,15 @@ mod access;
 #[cfg(test)]
 mod architecture;
 #[cfg(test)]
+mod cache;
+#[cfg(test)]
 mod cli;
 #[cfg(test)]
 mod count_tokens;
 #[cfg(test)]
 mod edges;
 #[cfg(test)]
+mod explain;
 mod embeddings;
 #[cfg(test)]
 mod fleet;
@@ -26,6 +29,8 @@ mod input;
 mod lifecycle;
 #[cfg(test)]
 mod limits;
+#[cfg(test)]
+mod openapi;
 #[cfg(test)]
 mod parameters;
 #[cfg(test)]

@@ -143,6 +143,9 @@ suite python vectors.py
 suite node "$node/vectors.mjs"
 suite python admin_grpc.py
 
+start_gateway described
+suite python openapi.py
+
 start_gateway reference
 suite python quickstart.py "$here/quickstart_reference.sh"
 if [ -f "$root/README.md" ]; then

@@ -36,6 +36,8 @@ pub(super) struct Account {
     weight: Weight,
     /// What it holds of its key's limits.
     hold: Option<Hold>,
+    /// How the key's requests per minute stood when the request was counted, where that came before anything was held.
+    counted: Option<Standing>,
     /// What it holds of the limits of the deployment that is being called.
     deployment: Option<Hold>,
 }
@@ -52,7 +54,7 @@ pub(super) enum Leave {
 
 /// Why a candidate has no price for a request.
 #[derive(Debug, Clone, Copy)]
-enum NoPrice {
+pub(super) enum NoPrice {
     Unknown,
     Audio,
     Unbounded(Unbounded),
@@ -85,7 +87,8 @@ impl Account {
             refuse_unpriced(&weight, is_hard)?;
         }
         let operation = OperationId::from_uuid(new_id(parts));
-        Ok(Self { parts: Arc::clone(parts), key, operation, task, size, weight, hold: None, deployment: None })
+        let parts = Arc::clone(parts);
+        Ok(Self { parts, key, operation, task, size, weight, hold: None, counted: None, deployment: None })
     }
 
     pub(super) fn operation(&self) -> OperationId {
@@ -94,6 +97,11 @@ impl Account {
 
     pub(super) fn key(&self) -> Option<&KeyEntry> {
         self.key.as_deref()
+    }
+
+    /// Takes the input to be of a stated size.
+    pub(super) fn assume(&mut self, input_tokens: u64) {
+        self.size.stated_input = Some(input_tokens);
     }
 
     pub(super) fn size(&self) -> &Size {
@@ -106,12 +114,46 @@ impl Account {
 
     /// How the key's limits stand, where it has some.
     pub(super) fn standing(&self) -> Option<Standing> {
-        self.hold.as_ref().filter(|_| self.limits().any()).map(|hold| hold.standing)
+        let standing = self.hold.as_ref().filter(|_| self.limits().any()).map(|hold| hold.standing);
+        standing.map(|standing| self.with_count(standing))
     }
 
     /// What is held, for the settlement: of the key, of the deployment.
     pub(super) fn take_holds(&mut self) -> (Option<Hold>, Option<Hold>) {
         (self.hold.take(), self.deployment.take())
+    }
+
+    /// Counts the request and holds nothing: a look-up comes first.
+    pub(super) async fn count(&mut self) -> Result<(), Denied> {
+        let Some(key) = self.key.clone() else { return Ok(()) };
+        let ask = Ask {
+            operation: self.operation,
+            subject: Subject::Key(key.id),
+            limits: Limits { rpm: key.limits.rpm, ..Limits::default() },
+            tokens: 0,
+            budget: NanoCents(0),
+            least: NanoCents(0),
+        };
+        match self.parts.ledger.admit(&ask).await? {
+            Admitted::Held(hold) => {
+                // Requests are counted for good; the place that comes with it is not for those that only look.
+                if ask.limits.any() {
+                    self.parts.ledger.release(&hold, 0).await?;
+                }
+                self.counted = Some(hold.standing);
+                self.hold = Some(hold);
+                Ok(())
+            }
+            Admitted::Refused(refusal) => {
+                let fault = self.refused(&refusal, &key.limits, &[]);
+                Err(Denied { fault, standing: Some(refusal.standing) })
+            }
+        }
+    }
+
+    /// Requests per minute are not looked at again where they were counted before.
+    fn with_count(&self, standing: Standing) -> Standing {
+        Standing { requests: standing.requests.or(self.counted.and_then(|counted| counted.requests)), ..standing }
     }
 
     /// Holds what the request may use at the dearest of its primary tier. Waits while only others' holds are in the way.
@@ -121,7 +163,7 @@ impl Account {
         let ask = Ask {
             operation: self.operation,
             subject: Subject::Key(key.id),
-            limits: key.limits,
+            limits: Limits { rpm: key.limits.rpm.filter(|_| self.counted.is_none()), ..key.limits },
             tokens: if key.limits.tpm.is_some() { self.tokens(plan) } else { 0 },
             budget,
             least: self.least(plan),
@@ -138,7 +180,7 @@ impl Account {
             };
             if refusal.reason != Reason::BudgetReserved || Instant::now() + pause > patience {
                 let fault = self.refused(&refusal, &key.limits, plan);
-                return Err(Denied { fault, standing: Some(refusal.standing) });
+                return Err(Denied { fault, standing: Some(self.with_count(refusal.standing)) });
             }
             tokio::time::sleep(pause).await;
             pause = LAST_LOOK.min(pause * 2);
@@ -193,7 +235,8 @@ impl Account {
         self.key.as_ref().map_or(BudgetMode::Expected, |key| key.budget_mode)
     }
 
-    fn tokens(&self, plan: &[Candidate]) -> u64 {
+    /// Tokens that it holds.
+    pub(super) fn tokens(&self, plan: &[Candidate]) -> u64 {
         let of = |candidate: &Candidate| {
             let target = &candidate.target;
             match self.expects(target) {
@@ -221,7 +264,7 @@ impl Account {
     }
 
     /// What the request may cost at one candidate.
-    fn price(&self, candidate: &Candidate) -> Result<NanoCents, NoPrice> {
+    pub(super) fn price(&self, candidate: &Candidate) -> Result<NanoCents, NoPrice> {
         let target = &candidate.target;
         let pricing = &target.resolved.pricing;
         if let Some(usage) = self.most(target) {
@@ -262,7 +305,8 @@ impl Account {
         }
     }
 
-    fn dearest(&self, plan: &[Candidate]) -> Outcome<NanoCents> {
+    /// What it holds of a budget.
+    pub(super) fn dearest(&self, plan: &[Candidate]) -> Outcome<NanoCents> {
         let mut dearest = None;
         let mut why = None;
         for candidate in primary_tier(plan) {
@@ -346,6 +390,7 @@ impl Account {
                 size,
                 weight: self.weight.clone(),
                 hold: None,
+                counted: None,
                 deployment: None,
             };
             smaller.dearest(plan).is_ok_and(|price| price <= left)
@@ -375,7 +420,7 @@ fn refuse_unpriced(weight: &Weight, is_hard: bool) -> Outcome<()> {
     Ok(())
 }
 
-fn no_price_fault(why: NoPrice) -> Fault {
+pub(super) fn no_price_fault(why: NoPrice) -> Fault {
     match why {
         NoPrice::Unknown => Fault::new(Kind::BadRequest).param("model").say(
             "The price of this model is unknown, so an API key with a budget may not call it; \

@@ -5,7 +5,6 @@
 //! point nothing is retried.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,27 +18,29 @@ use tokio::time::Instant;
 
 use super::account::{Account, Leave};
 use super::attempt::{AttemptInput, Deadlines, Dropped, Opened, attempt};
+use super::caching::{self, CacheStatus, Flight, Fresh, Sameness, Through};
 use super::failure::{Failure, Repeat, worst};
 use super::lane::Asking;
-use super::metadata::{self, Strategies};
+use super::metadata::Strategies;
 use super::prepare::Manner;
+use super::routes::Routes;
 use super::settle::{Ending, Facts, Record};
 use super::states::{Keep, next_id};
 use super::stream::{self, Committed};
 use super::task::Task;
 use super::{Caller, Denied, Gateway, Parts};
 use crate::canonical::Wire;
+use crate::dialects::cacheable::is_complete;
 use crate::dialects::{self, Asked, openai_responses};
 use crate::domain::fallback::FallbackReason;
-use crate::domain::names::PublicModel;
 use crate::domain::operation::Operation;
 use crate::domain::response_state::ResponseId;
 use crate::domain::settings::ExecutionPolicy;
 use crate::fault::{Fault, Kind, Outcome};
 use crate::ledger::Standing;
 use crate::providers::FailureClass;
-use crate::routing::plan::{Waits, Wants};
-use crate::routing::{Availability, Candidate, Pass, Snapshot, Target, plan};
+use crate::routing::plan::Waits;
+use crate::routing::{Availability, Candidate, Pass, Snapshot};
 
 /// Most pieces that wait for a client; each is what one read of the provider's socket brought.
 const CHANNEL_PIECES: usize = 16;
@@ -65,6 +66,8 @@ pub struct Call {
     pub forwarded: HeaderMap,
     /// Its id.
     pub request_id: String,
+    /// How long its answer may be kept in the response cache, where it opted in.
+    pub cache: Option<Duration>,
 }
 
 /// What the client gets.
@@ -78,6 +81,8 @@ pub struct Answer {
     pub served_by: Option<String>,
     /// How the limits of the key stand, where it has some.
     pub standing: Option<Standing>,
+    /// What part the response cache had, where the request opted in.
+    pub cache: Option<CacheStatus>,
 }
 
 /// The body of an answer.
@@ -107,6 +112,19 @@ impl Gateway {
     /// Serves one request of any operation, whose model the caller may call.
     pub(super) async fn perform(&self, call: Call, task: Arc<dyn Task>, keep: Option<Keep>) -> Result<Answer, Denied> {
         let is_stream = task.is_stream();
+        let through = call.cache.filter(|_| keep.is_none() && !is_stream).and_then(|ttl| {
+            let same = Sameness {
+                caller: &call.caller,
+                snapshot: &call.snapshot,
+                contract: task.contract(),
+                operation: task.operation(),
+                model: task.model(),
+                body: task.cacheable()?,
+                forwarded: &call.forwarded,
+                is_strict: call.is_strict,
+            };
+            Through::of(&same, ttl)
+        });
         let account = Account::open(&self.parts, &call.caller, Arc::clone(&task))?;
         let facts = Facts {
             request_id: call.request_id,
@@ -138,17 +156,21 @@ impl Gateway {
             has_fallen_back: false,
             record,
         };
+        if let Some(through) = through {
+            return caching::serve(&self.parts, through, run).await;
+        }
+        let cache = call.cache.map(|_| CacheStatus::Bypass);
         let primary = run.admit().await?;
         let standing = run.record.standing();
         let answered = if is_stream { self.open_stream(run, primary).await } else { run.whole(primary).await };
         match answered {
-            Ok(answer) => Ok(Answer { standing, ..answer }),
+            Ok(answer) => Ok(Answer { standing, cache, ..answer }),
             Err(fault) => Err(Denied { fault, standing }),
         }
     }
 
     /// Scans a request, and completes it where it goes on from a stored response.
-    async fn scan(
+    pub(super) async fn scan(
         &self,
         contract: Wire,
         body: Bytes,
@@ -188,12 +210,27 @@ impl Gateway {
                 self.parts.spawn.spawn(Box::pin(stream::pump_when_open(parts, opening, contract, sender)));
             }
         }
-        Ok(Answer { body: AnswerBody::Stream(receiver), dropped, served_by, standing: None })
+        Ok(Answer { body: AnswerBody::Stream(receiver), dropped, served_by, standing: None, cache: None })
     }
 }
 
 /// A stream that has not committed yet.
 pub(super) type Opening = Pin<Box<dyn Future<Output = Outcome<Committed>> + Send>>;
+
+impl Flight for Run {
+    fn record(&mut self) -> &mut Record {
+        &mut self.record
+    }
+
+    async fn fly(mut self) -> Result<Fresh, Denied> {
+        let primary = self.admit().await?;
+        let standing = self.record.standing();
+        match self.fresh(primary).await {
+            Ok(fresh) => Ok(Fresh { standing, ..fresh }),
+            Err(fault) => Err(Denied { fault, standing }),
+        }
+    }
+}
 
 /// One request under way.
 struct Run {
@@ -226,7 +263,11 @@ impl Run {
         admitted
     }
 
-    async fn whole(mut self, primary: Vec<Candidate>) -> Outcome<Answer> {
+    async fn whole(self, primary: Vec<Candidate>) -> Outcome<Answer> {
+        self.fresh(primary).await.map(|fresh| fresh.into_answer(None))
+    }
+
+    async fn fresh(mut self, primary: Vec<Candidate>) -> Outcome<Fresh> {
         match self.search(primary).await {
             Ok((candidate, Opened::Whole(reply, dropped))) => {
                 self.record.output_begins();
@@ -243,15 +284,18 @@ impl Run {
                     let is_kept = keep.save(&response, origin, self.record.request_id()).await;
                     body = if is_kept { vec![response] } else { openai_responses::native::not_kept(response) };
                 }
-                let served_by = self.record.explains().then(|| candidate.target.opaque_id.clone());
-                if let (Some(routing), None) = (self.record.routing(), &reply.media_type) {
-                    body = metadata::add_to_body(body, &routing);
-                }
-                let body = match reply.media_type {
-                    None => AnswerBody::Whole(body),
-                    Some(media_type) => AnswerBody::Typed(media_type, body),
-                };
-                Ok(Answer { body, dropped, served_by, standing: None })
+                let model = candidate.target.public_model.as_str().to_owned();
+                Ok(Fresh {
+                    body,
+                    media_type: reply.media_type,
+                    dropped,
+                    served_by: self.record.explains().then(|| candidate.target.opaque_id.clone()),
+                    routing: self.record.routing(),
+                    standing: None,
+                    is_fallback: model != self.task.model(),
+                    is_complete,
+                    model,
+                })
             }
             Ok((_, Opened::Stream(_))) => Err(Kind::Internal.into()),
             Err(fault) => Err(self.fail(fault).await),
@@ -352,31 +396,15 @@ impl Run {
         }
     }
 
-    /// The primary pool. While none of it is to be called, the chain for any reason serves in its place.
-    fn primary(&mut self) -> Outcome<Vec<Candidate>> {
-        self.parts.health.tidy(&self.snapshot);
-        let planned = self.plan(self.task.model());
-        let Err(fault) = planned else { return planned };
-        // Only those that are waited for name a time.
-        if fault.wait().is_none() {
-            return Err(fault);
-        }
-        self.has_fallen_back = true;
-        let chain = self.chain(FallbackReason::General);
-        if chain.is_empty() { Err(fault) } else { Ok(chain) }
+    fn routes(&self) -> Routes<'_> {
+        Routes { parts: &self.parts, snapshot: &self.snapshot, task: self.task.as_ref() }
     }
 
-    fn plan(&self, public_model: &str) -> Outcome<Vec<Candidate>> {
-        let wants = Wants {
-            public_model,
-            operation: self.task.operation(),
-            transports: self.task.transports(),
-            origin: self.task.origin(),
-        };
-        let dice = &self.parts.dice;
-        let now = self.parts.clock.instant();
-        let look = |target: &Target| self.parts.health.standing(target, now);
-        Ok(plan(&self.snapshot, wants, &look, &mut |below| dice(below))?.candidates)
+    fn primary(&mut self) -> Outcome<Vec<Candidate>> {
+        self.parts.health.tidy(&self.snapshot);
+        let primary = self.routes().primary()?;
+        self.has_fallen_back = primary.is_chain;
+        Ok(primary.candidates)
     }
 
     /// Candidates of the chain that catches what the primary pool failed with. Unusable targets are skipped.
@@ -391,18 +419,9 @@ impl Run {
         } else {
             FallbackReason::General
         };
-        let mut candidates = self.chain(reason);
+        let mut candidates = self.routes().chain(reason);
         candidates.retain(|candidate| tried.iter().all(|tried| tried.candidate.target.id != candidate.target.id));
         candidates
-    }
-
-    /// Candidates of a chain, each once.
-    fn chain(&self, reason: FallbackReason) -> Vec<Candidate> {
-        let Ok(primary) = PublicModel::parse(self.task.model()) else { return Vec::new() };
-        let mut seen = HashSet::new();
-        let chain = self.snapshot.chain(&primary, reason).iter();
-        let candidates = chain.filter_map(|model| self.plan(model.as_str()).ok()).flatten();
-        candidates.filter(|candidate| seen.insert(candidate.target.id)).collect()
     }
 
     /// The next candidate to be tried again, after its backoff.

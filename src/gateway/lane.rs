@@ -52,6 +52,11 @@ impl Asking {
         Self { asked, canonical: OnceLock::new(), has_tags, gathered: Gathered::default(), answer_id, created }
     }
 
+    /// The same for a request that is not made: what it names by URL is not fetched.
+    pub(super) fn not_made(self) -> Self {
+        Self { gathered: Gathered::pretence(), ..self }
+    }
+
     pub(super) fn asked(&self) -> &dyn Asked {
         self.asked.as_ref()
     }
@@ -189,6 +194,10 @@ impl Task for Asking {
 
     fn model(&self) -> &str {
         self.asked.model()
+    }
+
+    fn cacheable(&self) -> Option<&Bytes> {
+        Some(self.asked.bytes())
     }
 
     fn size(&self) -> Size {

@@ -89,6 +89,10 @@ impl Task for Query {
         Size::of(self.0.bytes())
     }
 
+    fn cacheable(&self) -> Option<&Bytes> {
+        Some(self.0.bytes())
+    }
+
     fn transports(&self) -> &'static [Transport] {
         self.0.transports()
     }

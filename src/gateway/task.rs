@@ -40,6 +40,11 @@ pub(super) trait Task: Send + Sync {
     /// The size of its body.
     fn size(&self) -> Size;
 
+    /// Its body, where the response cache may have a part in it: JSON that says all that is asked.
+    fn cacheable(&self) -> Option<&Bytes> {
+        None
+    }
+
     /// Whether the answer is to be streamed.
     fn is_stream(&self) -> bool {
         false
