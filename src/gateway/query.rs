@@ -31,11 +31,11 @@ impl Gateway {
     /// # Errors
     /// What the caller is to be told; nothing of the answer was sent.
     pub async fn ask(&self, operation: Operation, mut call: Call) -> Result<Answer, Denied> {
-        let scanned = question::scan(operation, std::mem::take(&mut call.body))
-            .and_then(|question| call.caller.check_model(question.model()).map(|()| question));
+        let scanned = Query::scan(operation, std::mem::take(&mut call.body))
+            .and_then(|query| call.caller.check_model(query.model()).map(|()| query));
         let refused = |fault: &Fault| self.note_refusal(operation.as_str(), &call.request_id, fault);
-        let question = scanned.inspect_err(refused)?;
-        self.perform(call, Arc::new(Query(question)), None).await
+        let query = scanned.inspect_err(refused)?;
+        self.perform(call, Arc::new(query), None).await
     }
 }
 
@@ -43,6 +43,11 @@ impl Gateway {
 pub(super) struct Query(Box<dyn Question>);
 
 impl Query {
+    /// Scans a client's request.
+    pub(super) fn scan(operation: Operation, body: Bytes) -> Outcome<Self> {
+        question::scan(operation, body).map(Self)
+    }
+
     fn recipient<'a>(&self, candidate: &'a Candidate, provider: &'a Provider, forwards: bool) -> Recipient<'a> {
         let target = &candidate.target;
         Recipient {
