@@ -81,7 +81,10 @@ const ROOMS: [(&str, &[&str]); 28] = [
 const EVERYTHING: &[&str] = &["*"];
 
 /// A path that is at home in some rooms only. `~` stands for a room and all rooms below it.
-const HOMES: [(&str, &[&str]); 47] = [
+const HOMES: [(&str, &[&str]); 50] = [
+    ("multer::", &["api/http"]),
+    ("lofty::", &["gateway"]),
+    ("tempfile::", &["transport"]),
     ("sqlx::", &["store"]),
     ("redis::", &["ledger", "cache"]),
     ("hyper::", &["transport", "app"]),

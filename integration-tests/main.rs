@@ -32,11 +32,15 @@ mod limits;
 #[cfg(test)]
 mod logs;
 #[cfg(test)]
+mod media;
+#[cfg(test)]
 mod metrics;
 #[cfg(test)]
 mod observability;
 #[cfg(test)]
 mod openapi;
+#[cfg(test)]
+mod operations;
 #[cfg(test)]
 mod parameters;
 #[cfg(test)]

@@ -27,6 +27,7 @@ use crate::api::grpc::{self, GrpcState};
 use crate::api::http::body::BodyReader;
 use crate::api::http::border;
 use crate::api::http::edge::{RequestIds, no_keys_in_query, request_ids};
+use crate::api::http::multipart::FormReader;
 use crate::api::http::{self, HttpState};
 use crate::api::openapi;
 use crate::api::ops::health::{self, HealthState, Readiness, SnapshotView};
@@ -39,7 +40,7 @@ use crate::config::store::Strictness;
 use crate::config::{Config, upstream};
 use crate::control::replicas::Identity;
 use crate::control::system::Mode;
-use crate::control::{Control, CreateOptions, Parts as ControlParts, Propagation, Replicas};
+use crate::control::{Control, CreateOptions, Parts as ControlParts, Propagation, Replicas, Usage};
 use crate::domain::audit::Caller;
 use crate::domain::deployment::{DeploymentDraft, DeploymentSpec};
 use crate::domain::ids::Revision;
@@ -59,7 +60,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::otel::Sent;
 use crate::telemetry::rate::Rate;
 use crate::time::{Clock, SystemClock};
-use crate::transport::{ClientSettings, HttpClient, Places, RemoteContent};
+use crate::transport::{ClientSettings, HttpClient, Places, RemoteContent, Uploads};
 use crate::vault::{Entropy, MasterKey, SystemEntropy};
 
 /// The public model that answers out of the box.
@@ -103,6 +104,7 @@ pub struct Running {
     pub(super) shutdown_timeout: Duration,
     pub(super) grpc_health: HealthReporter,
     pub(super) replicas: Arc<Replicas>,
+    pub(super) usage: Arc<Usage>,
     /// Ends what lives until the store is closed.
     pub(super) last_breath: CancellationToken,
     /// Becomes `true` when nothing more is recorded.
@@ -261,7 +263,18 @@ pub async fn start_among(config: Config, places: Places) -> Outcome<Running> {
 
     let bodies = BodyReader::new(limits.max_json_body_bytes, limits.max_inflight_body_bytes, limits.body_read_timeout);
     let bodies = Arc::new(bodies);
-    let state = HttpState { gateway, bodies: Arc::clone(&bodies), public_model_list: server.public_model_list };
+    let uploads = Uploads::new(limits.upload_dir.clone(), limits.max_inflight_upload_bytes as u64);
+    let forms = FormReader {
+        uploads,
+        max_audio_bytes: limits.max_audio_upload_bytes,
+        max_image_bytes: limits.max_image_upload_bytes,
+    };
+    let state = HttpState {
+        gateway,
+        forms: Arc::new(forms),
+        bodies: Arc::clone(&bodies),
+        public_model_list: server.public_model_list,
+    };
     let mut routes = http::router(state).merge(health::router(core.health(readiness_view, &clock)));
     let counts = ["http", "admin", "grpc", "metrics"].map(ConnectionCount::new);
     figures::register(
@@ -401,6 +414,7 @@ pub async fn start_among(config: Config, places: Places) -> Outcome<Running> {
         shutdown_timeout: server.shutdown_timeout,
         grpc_health,
         replicas: core.control.replicas,
+        usage: core.control.usage,
         last_breath,
         recording_ends,
         background,

@@ -97,6 +97,17 @@ pub enum AnswerBody {
     Typed(String, Vec<Bytes>),
     /// Server-sent events as they come. Dropping it cancels the provider's work.
     Stream(mpsc::Receiver<Bytes>),
+    /// Content of a media type as it comes. Dropping it cancels the provider's work.
+    Flow(String, Flow),
+}
+
+/// Content as it comes.
+#[derive(Debug)]
+pub struct Flow {
+    /// Its pieces.
+    pub pieces: mpsc::Receiver<Bytes>,
+    /// Whether all of it has come, when there are no more: if not, the client must see that it was cut.
+    pub is_whole: Arc<AtomicBool>,
 }
 
 impl Gateway {
@@ -200,15 +211,21 @@ impl Gateway {
         let (sender, receiver) = mpsc::channel(CHANNEL_PIECES);
         let contract = run.task.wire();
         let is_committed = Arc::clone(&run.is_committed);
-        let commit_by = ms(run.policy.commit_by_ms);
+        let streams_as = run.task.streams_as();
+        // Amid content there is nothing to say while it is waited for.
+        let commit_by = ms(if streams_as.is_some() { run.policy.total_ms } else { run.policy.commit_by_ms });
         let parts = Arc::clone(&self.parts);
         let mut opening: Opening = Box::pin(run.stream(primary));
         let mut dropped = Dropped::new();
         let mut served_by = None;
+        let mut is_whole = Arc::default();
+        let mut media_type = streams_as.map(str::to_owned);
         match tokio::time::timeout(commit_by, &mut opening).await {
             Ok(committed) => {
                 let mut committed = committed?;
                 dropped = std::mem::take(&mut committed.open.dropped);
+                is_whole = Arc::clone(&committed.is_whole);
+                media_type = media_type.map(|usual| committed.open.media_type.take().unwrap_or(usual));
                 served_by = committed.record.explains().then(|| committed.target.opaque_id.clone());
                 self.parts.spawn.spawn(Box::pin(stream::pump(parts, committed, sender)));
             }
@@ -217,7 +234,11 @@ impl Gateway {
                 self.parts.spawn.spawn(Box::pin(stream::pump_when_open(parts, opening, contract, sender)));
             }
         }
-        Ok(Answer { body: AnswerBody::Stream(receiver), dropped, served_by, standing: None, cache: None })
+        let body = match media_type {
+            None => AnswerBody::Stream(receiver),
+            Some(media_type) => AnswerBody::Flow(media_type, Flow { pieces: receiver, is_whole }),
+        };
+        Ok(Answer { body, dropped, served_by, standing: None, cache: None })
     }
 }
 
@@ -317,7 +338,8 @@ impl Run {
                 let idle = ms(self.policy.idle_ms);
                 let contract = self.task.wire();
                 let Self { keep, record, end, .. } = self;
-                Ok(Committed { open, target: candidate.target, contract, record, keep, idle, end })
+                let is_whole = Arc::default();
+                Ok(Committed { open, target: candidate.target, contract, record, keep, idle, end, is_whole })
             }
             Ok((_, Opened::Whole(..))) => Err(Kind::Internal.into()),
             Err(fault) => Err(self.fail(fault).await),

@@ -3,8 +3,10 @@
 //! - [`admission`]: who calls, and what they may; `account`: what a request may use, held before its first attempt.
 //! - [`dispatch`]: candidates, retries and fallbacks until one answer commits.
 //! - [`caching`]: answers from the response cache, and one call for all who ask the same at once.
-//! - `task`: what is asked for, of whatever operation; `query`: all of it that is no text.
+//! - `task`: what is asked for, of whatever operation; `query`: all of it that is no text;
+//!   `media`: sound and pictures; `sound`: how long an upload plays.
 //! - [`attempt`]: one call of one deployment.
+//! - [`form`]: what clients upload.
 //! - `prepare`: the request as a candidate gets it; `materialise`: content by URL, fetched for those that read no URLs.
 //! - `lane`: the request and its answer in the wire of a candidate.
 //! - `metadata`: routing facts in an answer.
@@ -28,8 +30,10 @@ pub mod count;
 pub mod dispatch;
 mod explain;
 pub mod failure;
+pub mod form;
 mod lane;
 mod materialise;
+mod media;
 mod metadata;
 pub mod models;
 mod observe;
@@ -39,6 +43,7 @@ mod query;
 mod routes;
 pub mod settle;
 mod sniff;
+mod sound;
 pub mod states;
 pub mod stream;
 mod task;
@@ -58,6 +63,9 @@ pub use states::{StateParts, States};
 
 /// How the limits of a key stand, for the headers of an answer.
 pub use crate::ledger::{BudgetMeter, Meter, Standing};
+
+/// What clients upload, on disk.
+pub use crate::transport::{Upload, UploadWriter, Uploads};
 
 /// What a request is served by; taken once with [`Gateway::snapshot`].
 pub use crate::routing::Snapshot;

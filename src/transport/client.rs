@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Uri};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -12,7 +11,7 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-use super::body::{ChunkedRequestBody, Reply};
+use super::body::{ChunkedRequestBody, Pieces, Reply};
 use super::connect::{Connector, Connects};
 use crate::fault::{Fault, Kind, Outcome};
 
@@ -40,7 +39,7 @@ pub struct Outgoing {
     /// All headers but those of framing, which are the client's own.
     pub headers: HeaderMap,
     /// The body in pieces.
-    pub body: Vec<Bytes>,
+    pub body: Pieces,
 }
 
 /// Why no reply came.

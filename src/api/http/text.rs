@@ -4,14 +4,17 @@ use std::time::Duration;
 
 use axum::extract::Request;
 use axum::response::Response;
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 
 use super::body::HeldBody;
 use super::edge::request_id;
+use super::multipart::HeldForm;
 use super::{HttpState, credentials, limits, render};
 use crate::api::envelope;
 use crate::canonical::{Operation, Wire};
 use crate::fault::{Fault, Outcome};
+use crate::gateway::form::Carries;
 use crate::gateway::{Answer, Call, Denied};
 use crate::telemetry::names::header;
 use crate::telemetry::otel::context::TraceContext;
@@ -105,6 +108,38 @@ pub(super) async fn read_call(
     let id = request_id(request.headers());
     let call = call(state, contract, forwarded, request).await;
     (id, call)
+}
+
+/// Reads a request that is a form, in the contract that OpenAI has for it.
+pub(super) async fn read_form(
+    state: &HttpState,
+    request: Request,
+    carries: Carries,
+    lists: &[&str],
+) -> (String, Outcome<(Call, HeldForm)>) {
+    let id = request_id(request.headers());
+    let call = form_call(state, request, carries, lists).await;
+    (id, call)
+}
+
+async fn form_call(state: &HttpState, request: Request, carries: Carries, lists: &[&str]) -> Outcome<(Call, HeldForm)> {
+    let (parts, body) = request.into_parts();
+    let snapshot = state.gateway.snapshot();
+    let caller = state.gateway.authenticate(&snapshot, &credentials::presented(&parts.headers))?;
+    let held = state.forms.read(&state.bodies, &parts.headers, body, carries, lists).await?;
+    let call = Call {
+        snapshot,
+        caller,
+        contract: Wire::Chat,
+        is_strict: is_on(&parts.headers, header::STRICT)?,
+        wants_routing: is_on(&parts.headers, header::ROUTING_METADATA)?,
+        body: Bytes::new(),
+        forwarded: HeaderMap::new(),
+        request_id: request_id(&parts.headers),
+        cache: cache_ttl(&parts.headers)?,
+        trace: trace_context(&parts.headers),
+    };
+    Ok((call, held))
 }
 
 async fn call(
