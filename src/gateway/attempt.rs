@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -12,6 +13,7 @@ use tokio::time::{Instant, timeout_at};
 use super::failure::{Detail, Failure, Repeat, sanitise};
 use super::lane::{Asking, wire_of};
 use super::prepare::Prepared;
+use super::trace::{Moments, Trace};
 use super::{Bounds, Parts};
 use crate::canonical::Wire;
 use crate::dialects::native::{NativeReply, NativeStream, ProviderError, ReplyError, Signal, StreamError};
@@ -34,6 +36,8 @@ pub(super) struct AttemptInput<'a> {
     /// What it is sent.
     pub prepared: Prepared,
     pub deadlines: Deadlines,
+    /// What the wire shows.
+    pub trace: &'a Trace,
 }
 
 /// When to give up, for one attempt.
@@ -66,6 +70,7 @@ pub(super) struct OpenStream {
     pub dropped: Dropped,
     /// Bytes for the client that are not sent yet.
     pub pending: BytesMut,
+    pub moments: Moments,
     is_done: bool,
 }
 
@@ -122,13 +127,16 @@ pub(super) async fn attempt(input: &AttemptInput<'_>) -> Result<Opened, Failure>
     };
     let attempted = async {
         let (upstream, dropped) = if provider.name == echo::PROVIDER.name {
-            (open_echo(input, target).await?, Dropped::new())
+            let opened = open_echo(input, target).await;
+            input.trace.answered(input.parts.clock.instant(), &HeaderMap::new());
+            (opened?, Dropped::new())
         } else {
             open_http(input, provider, wire, until).await?
         };
         if is_stream {
             let relay = input.asking.relay(wire, target);
-            let stream = OpenStream::new(upstream, relay, dropped, input.parts.bounds.frame_bytes);
+            let moments = Moments::new(Arc::clone(&input.parts.clock));
+            let stream = OpenStream::new(upstream, relay, dropped, input.parts.bounds.frame_bytes, moments);
             stream.until_first_output(provider, target, input.deadlines.idle.max(input.deadlines.first_output)).await
         } else {
             read_whole(upstream, input, provider, wire, dropped).await
@@ -155,6 +163,7 @@ async fn open_http(
         .map_err(|error| Failure::configuration(error.to_string()))?;
     let within = until.saturating_duration_since(Instant::now());
     let mut reply = input.parts.client.send(outgoing, within).await.map_err(|error| send_failure(&error))?;
+    input.trace.answered(input.parts.clock.instant(), &reply.headers);
     if reply.status != StatusCode::OK {
         return Err(error_answer(&mut reply, provider, target, wire, input.parts.bounds).await);
     }
@@ -206,9 +215,15 @@ async fn read_whole(
 }
 
 impl OpenStream {
-    fn new(upstream: Upstream, relay: Box<dyn NativeStream>, dropped: Dropped, frame_bytes: usize) -> Self {
+    fn new(
+        upstream: Upstream,
+        relay: Box<dyn NativeStream>,
+        dropped: Dropped,
+        frame_bytes: usize,
+        moments: Moments,
+    ) -> Self {
         let framer = SseFramer::new(frame_bytes);
-        Self { upstream, framer, relay, dropped, pending: BytesMut::new(), is_done: false }
+        Self { upstream, framer, relay, dropped, pending: BytesMut::new(), moments, is_done: false }
     }
 
     async fn until_first_output(
@@ -235,7 +250,10 @@ impl OpenStream {
         if self.is_done {
             return Ok(Step::End);
         }
-        let Some(chunk) = self.upstream.next_chunk(idle).await? else {
+        self.moments.waits();
+        let chunk = self.upstream.next_chunk(idle).await?;
+        self.moments.came();
+        let Some(chunk) = chunk else {
             self.is_done = true;
             let Some(last) = self.framer.finish() else { return Ok(Step::End) };
             return Ok(match self.relay_frame(&last)? {
@@ -262,7 +280,9 @@ impl OpenStream {
     fn relay_frame(&mut self, frame: &SseFrame) -> Result<Signal, BrokenStream> {
         // Comments are the provider's keep-alives; ours are sent by us.
         let Some(data) = &frame.data else { return Ok(Signal::Nothing) };
-        Ok(self.relay.relay(frame.event.as_deref(), data, &mut self.pending)?)
+        let signal = self.relay.relay(frame.event.as_deref(), data, &mut self.pending);
+        self.moments.progressed(self.relay.progress());
+        Ok(signal?)
     }
 }
 

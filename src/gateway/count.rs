@@ -64,12 +64,14 @@ impl Gateway {
         let account = Account::open(&self.parts, &call.caller, Wire::Messages, asked.bytes())?;
         let facts = Facts {
             request_id: call.request_id,
+            tags: call.tags,
             public_model: asked.model().to_owned(),
             contract: Wire::Messages.as_str(),
             is_stream: false,
             revision: call.snapshot.revision().0,
         };
         let mut record = Record::start(account, facts);
+        record.is_not_kept();
         record.reported(Some(TokenUsage::default()), None, 0);
         let asking = Asking::new(asked, String::new(), self.parts.clock.now().unix_s());
         let counting = candidates.iter().filter(|candidate| candidate.transport == Transport::Messages);
@@ -107,7 +109,7 @@ impl Gateway {
         let provider = providers::find(&target.provider)
             .ok_or_else(|| Failure::configuration(format!("unknown provider `{}`", target.provider)))?;
         let written = asking.write(candidate, provider, Wire::Messages, &self.parts.remote).await;
-        let written = written.map_err(|fault| Failure::refused(&fault))?;
+        let (written, _) = written.map_err(|fault| Failure::refused(&fault))?;
         let is_as_sent =
             asking.is_native(Wire::Messages) && !asking.rewrites_effort(candidate, provider, Wire::Messages);
         let body = if is_as_sent { written.body } else { count::only_counted(&written.body) };

@@ -26,7 +26,8 @@ use super::prepare::{Manner, prepare};
 use super::settle::{Ending, Facts, Record};
 use super::states::{Keep, next_id};
 use super::stream::{self, Committed};
-use super::{Caller, Denied, Gateway, Parts};
+use super::trace::Trace;
+use super::{Caller, Denied, Gateway, Intake, Parts};
 use crate::canonical::Wire;
 use crate::dialects::{self, Asked, openai_responses};
 use crate::domain::fallback::FallbackReason;
@@ -64,6 +65,8 @@ pub struct Call {
     pub forwarded: HeaderMap,
     /// Its id.
     pub request_id: String,
+    /// The client's tags.
+    pub tags: Vec<String>,
 }
 
 /// What the client gets.
@@ -95,11 +98,25 @@ impl Gateway {
     /// What the caller is to be told, before anything of the answer was sent.
     pub async fn generate(&self, call: Call) -> Result<Answer, Denied> {
         let id = next_id(self.parts.clock.now(), self.parts.dice.as_ref());
-        let (asked, keep) = self.scan(call.contract, call.body, &call.caller, id).await?;
+        let mut intake = self.intake(&call.snapshot, &call.caller, call.contract.as_str(), &call.request_id);
+        intake.tags.clone_from(&call.tags);
+        intake.request_bytes = call.body.len() as u64;
+        let opened = match self.scan(call.contract, call.body, id, &mut intake).await {
+            Ok((asked, keep)) => Account::open(&self.parts, &call.caller, call.contract, asked.bytes())
+                .map(|account| (asked, keep, account)),
+            Err(fault) => Err(fault),
+        };
+        let (asked, keep, account) = match opened {
+            Ok(opened) => opened,
+            Err(fault) => {
+                self.refused(intake, &fault);
+                return Err(fault.into());
+            }
+        };
         let is_stream = asked.is_stream();
-        let account = Account::open(&self.parts, &call.caller, call.contract, asked.bytes())?;
         let facts = Facts {
             request_id: call.request_id,
+            tags: call.tags,
             public_model: asked.model().to_owned(),
             contract: call.contract.as_str(),
             is_stream,
@@ -141,17 +158,22 @@ impl Gateway {
         &self,
         contract: Wire,
         body: Bytes,
-        caller: &Caller,
         id: ResponseId,
+        intake: &mut Intake,
     ) -> Outcome<(Box<dyn Asked>, Option<Keep>)> {
+        let mut note = |asked: &dyn Asked| {
+            asked.model().clone_into(&mut intake.public_model);
+            intake.is_stream = asked.is_stream();
+            intake.caller.check_model(asked.model())
+        };
         if contract != Wire::Responses {
             let asked = dialects::scan(contract, body)?;
-            caller.check_model(asked.model())?;
+            note(asked.as_ref())?;
             return Ok((asked, None));
         }
         let request = openai_responses::native::read_request(body)?;
-        caller.check_model(request.model())?;
-        let (request, keep) = self.parts.states.resume(caller, request, id).await?;
+        note(&request)?;
+        let (request, keep) = self.parts.states.resume(&intake.caller, request, id).await?;
         Ok((Box::new(request), keep))
     }
 
@@ -206,7 +228,11 @@ impl Run {
     /// Plans, and holds what the request may use.
     async fn admit(&mut self) -> Result<Vec<Candidate>, Denied> {
         let admitted = match self.primary() {
-            Ok(primary) => self.record.account().admit(&primary).await.map(|()| primary),
+            Ok(primary) => {
+                let asking = &self.asking;
+                let admitting = self.record.account().admit(&primary, || asking.canonical().ok().cloned());
+                admitting.await.map(|()| primary)
+            }
             Err(fault) => Err(fault.into()),
         };
         if let Err(denied) = &admitted {
@@ -218,11 +244,11 @@ impl Run {
     async fn whole(mut self, primary: Vec<Candidate>) -> Outcome<Answer> {
         match self.search(primary).await {
             Ok((candidate, Opened::Whole(reply, dropped))) => {
-                self.record.output_begins();
+                self.record.commits();
+                self.record.came_whole();
                 let bytes = reply.body.iter().map(|piece| piece.len() as u64).sum();
                 self.record.left_out(&dropped);
                 self.record.reported(reply.usage, reply.finish_reason.as_deref(), bytes);
-                self.record.settle(Ending::Success, None).await;
                 let mut body = reply.body;
                 if let Some(keep) = self.keep.take() {
                     let response = Bytes::from(body.concat());
@@ -234,6 +260,8 @@ impl Run {
                 if let Some(routing) = self.record.routing() {
                     body = metadata::add_to_body(body, &routing);
                 }
+                self.record.wrote(body.iter().map(|piece| piece.len() as u64).sum());
+                self.record.settle(Ending::Success, None).await;
                 Ok(Answer { body: AnswerBody::Whole(body), dropped, served_by, standing: None })
             }
             Ok((_, Opened::Stream(_))) => Err(Kind::Internal.into()),
@@ -244,7 +272,7 @@ impl Run {
     async fn stream(mut self, primary: Vec<Candidate>) -> Outcome<Committed> {
         match self.search(primary).await {
             Ok((candidate, Opened::Stream(open))) => {
-                self.record.output_begins();
+                self.record.commits();
                 self.record.left_out(&open.dropped);
                 let idle = ms(self.policy.idle_ms);
                 let contract = self.asking.asked().wire();
@@ -426,17 +454,21 @@ impl Run {
             }
         };
         self.record.attempt_begins(&candidate.target, Some(pass));
-        self.record.thinks(prepared.steps);
+        self.record.is_asked(prepared.steps, prepared.is_native);
         let first_output = self.first_output(candidate);
-        attempt(&AttemptInput {
+        let trace = Trace::default();
+        let attempted = attempt(&AttemptInput {
             parts: &self.parts,
             candidate,
             asking: &self.asking,
             forwarded: &self.forwarded,
             prepared,
             deadlines: Deadlines { first_output, idle: ms(self.policy.idle_ms), end: self.end },
+            trace: &trace,
         })
-        .await
+        .await;
+        self.record.traced(&trace);
+        attempted
     }
 
     /// How long the first output of a stream may take: longer for a model that thinks first.

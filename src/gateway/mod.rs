@@ -7,7 +7,8 @@
 //! - `lane`: the request and its answer in the wire of a candidate.
 //! - `metadata`: routing facts in an answer.
 //! - [`stream`]: a committed stream, pumped to the client with back-pressure and deadlines.
-//! - [`settle`]: what is recorded of it, always, even on a hang-up.
+//! - [`settle`]: what is recorded of it, always, even on a hang-up; `trace`: what was seen on the wire;
+//!   [`refusals`]: requests that came no further than the door.
 //! - [`models`]: what clients can discover; `probe`: one call that an operator asks for.
 //!
 //! - [`count`]: tokens, counted before a request.
@@ -27,10 +28,12 @@ mod metadata;
 pub mod models;
 mod prepare;
 mod probe;
+pub mod refusals;
 pub mod settle;
 mod sniff;
 pub mod states;
 pub mod stream;
+mod trace;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -42,6 +45,7 @@ use tokio::sync::watch;
 pub use admission::Caller;
 pub use count::Counted;
 pub use dispatch::{Answer, Call};
+pub use refusals::{Intake, Refusals};
 pub use states::{StateParts, States};
 
 /// How the limits of a key stand, for the headers of an answer.
@@ -134,6 +138,8 @@ pub struct Parts {
     pub error_detail: ErrorDetail,
     /// Keeps responses.
     pub states: Arc<States>,
+    /// Which refused requests are recorded.
+    pub refusals: Arc<Refusals>,
 }
 
 impl std::fmt::Debug for Parts {

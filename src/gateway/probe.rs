@@ -13,6 +13,7 @@ use super::attempt::{AttemptInput, Deadlines, Opened, attempt};
 use super::failure::Failure;
 use super::lane::{Asking, transports};
 use super::prepare::{Manner, prepare};
+use super::trace::Trace;
 use crate::canonical::Wire;
 use crate::dialects;
 use crate::domain::operation::Operation;
@@ -54,6 +55,7 @@ impl ProbeDeployment for Gateway {
                 let end = begun + PATIENCE;
                 let manner = Manner { is_strict: false, strategy: ParameterStrategy::Drop };
                 let prepared = prepare(&self.parts, &request, &candidate, manner, end).await;
+                let trace = Trace::default();
                 let input = |prepared| AttemptInput {
                     parts: &self.parts,
                     candidate: &candidate,
@@ -61,6 +63,7 @@ impl ProbeDeployment for Gateway {
                     forwarded: &nothing,
                     prepared,
                     deadlines: Deadlines { first_output: PATIENCE, idle: PATIENCE, end },
+                    trace: &trace,
                 };
                 match prepared {
                     Ok(prepared) => attempt(&input(prepared)).await,

@@ -10,8 +10,12 @@ use super::{HttpState, credentials, limits, render};
 use crate::api::envelope;
 use crate::canonical::Wire;
 use crate::fault::{Fault, Outcome};
-use crate::gateway::{Call, Denied};
+use crate::gateway::{Call, Denied, Intake};
 use crate::telemetry::names::header;
+
+/// Tags of one request, and bytes of one tag.
+const MAX_TAGS: usize = 16;
+const MAX_TAG_BYTES: usize = 64;
 
 /// Answers one request.
 pub(super) async fn generate(
@@ -23,7 +27,12 @@ pub(super) async fn generate(
     let (id, answer) = match read_call(&state, contract, forwarded, request).await {
         // The body's share of memory is held until the answer commits.
         (id, Ok((call, _held))) => (id, state.gateway.generate(call).await),
-        (id, Err(fault)) => (id, Err(Denied::from(fault))),
+        (id, Err(unread)) => {
+            if let Some(intake) = unread.intake {
+                state.gateway.refused(*intake, &unread.fault);
+            }
+            (id, Err(Denied::from(unread.fault)))
+        }
     };
     let response = match answer {
         Ok(answer) => render::answer(contract, answer),
@@ -64,13 +73,27 @@ pub(super) fn contract_of(path: &str) -> Wire {
     }
 }
 
+/// A request that could not be read.
+#[derive(Debug)]
+pub(super) struct Unread {
+    pub fault: Fault,
+    /// What is known of it, where it is known who calls.
+    intake: Option<Box<Intake>>,
+}
+
+impl From<Fault> for Unread {
+    fn from(fault: Fault) -> Self {
+        Self { fault, intake: None }
+    }
+}
+
 /// Reads a request: its id, and what the gateway is asked, with the body's share of memory.
 pub(super) async fn read_call(
     state: &HttpState,
     contract: Wire,
     forwarded: &[&'static str],
     request: Request,
-) -> (String, Outcome<(Call, HeldBody)>) {
+) -> (String, Result<(Call, HeldBody), Unread>) {
     let id = request_id(request.headers());
     let call = call(state, contract, forwarded, request).await;
     (id, call)
@@ -81,22 +104,49 @@ async fn call(
     contract: Wire,
     forwarded: &[&'static str],
     request: Request,
-) -> Outcome<(Call, HeldBody)> {
+) -> Result<(Call, HeldBody), Unread> {
     let (parts, body) = request.into_parts();
     let snapshot = state.gateway.snapshot();
     let caller = state.gateway.authenticate(&snapshot, &credentials::presented(&parts.headers))?;
-    let held = state.bodies.read_json(&parts.headers, body).await?;
-    let call = Call {
-        snapshot,
-        caller,
-        contract,
-        is_strict: is_on(&parts.headers, header::STRICT)?,
-        wants_routing: is_on(&parts.headers, header::ROUTING_METADATA)?,
-        body: held.bytes.clone(),
-        forwarded: passing(&parts.headers, forwarded),
-        request_id: request_id(&parts.headers),
+    let request_id = request_id(&parts.headers);
+    let intake = state.gateway.intake(&snapshot, &caller, contract.as_str(), &request_id);
+    let read = async {
+        let held = state.bodies.read_json(&parts.headers, body).await?;
+        let call = Call {
+            snapshot,
+            caller,
+            contract,
+            is_strict: is_on(&parts.headers, header::STRICT)?,
+            wants_routing: is_on(&parts.headers, header::ROUTING_METADATA)?,
+            body: held.bytes.clone(),
+            forwarded: passing(&parts.headers, forwarded),
+            request_id,
+            tags: tags(&parts.headers)?,
+        };
+        Ok((call, held))
     };
-    Ok((call, held))
+    read.await.map_err(|fault| Unread { fault, intake: Some(Box::new(intake)) })
+}
+
+/// The tags for the record, each once, in order.
+pub(super) fn tags(headers: &HeaderMap) -> Outcome<Vec<String>> {
+    const RULE: &str = "must be at most 16 tags of 1 to 64 visible ASCII characters, separated by commas";
+    let mut tags: Vec<String> = Vec::new();
+    for value in headers.get_all(header::TAGS) {
+        let text = value.to_str().map_err(|_| Fault::invalid(header::TAGS, RULE))?;
+        for tag in text.split(',').map(str::trim) {
+            if tag.is_empty() || tag.len() > MAX_TAG_BYTES || !tag.bytes().all(|byte| byte.is_ascii_graphic()) {
+                return Err(Fault::invalid(header::TAGS, RULE));
+            }
+            if !tags.iter().any(|known| known == tag) {
+                tags.push(tag.to_owned());
+            }
+        }
+        if tags.len() > MAX_TAGS {
+            return Err(Fault::invalid(header::TAGS, RULE));
+        }
+    }
+    Ok(tags)
 }
 
 /// A header that is `true`, `false` or absent.
@@ -116,4 +166,32 @@ fn passing(headers: &HeaderMap, names: &[&'static str]) -> HeaderMap {
         }
     }
     passing
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tags_of(values: &[&str]) -> Result<Vec<String>, Option<String>> {
+        let values = values.iter().map(|value| HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        let headers: HeaderMap = values.fold(HeaderMap::new(), |mut headers, value| {
+            headers.append(header::TAGS, value);
+            headers
+        });
+        tags(&headers).map_err(|fault| fault.at().map(str::to_owned))
+    }
+
+    #[test]
+    fn tags_are_read_in_order_each_once_and_bounded() {
+        let refused = Err(Some("x-unified-tags".to_owned()));
+        let sixteen: Vec<String> = (0..16).map(|number| format!("t{number}")).collect();
+        assert_eq!(tags_of(&[]), Ok(Vec::new()));
+        assert_eq!(tags_of(&["a, b ,a", "c:1"]), Ok(["a", "b", "c:1"].map(str::to_owned).to_vec()));
+        assert_eq!(tags_of(&[&sixteen.join(",")]), Ok(sixteen.clone()));
+        assert_eq!(tags_of(&[&format!("{},t16", sixteen.join(","))]), refused);
+        assert_eq!(tags_of(&[&"x".repeat(64)]).map(|tags| tags.len()), Ok(1));
+        for bad in ["", "a,", ",", "two words", &"x".repeat(65), "\u{e9}"] {
+            assert_eq!(tags_of(&[bad]), refused, "{bad:?}");
+        }
+    }
 }
