@@ -3,6 +3,7 @@
 pub mod json;
 pub mod text;
 
+pub use crate::domain::terms;
 pub use crate::domain::usage::TokenUsage;
 pub use json::Json;
 

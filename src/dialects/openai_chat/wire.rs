@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::canonical::terms::{SearchSize, Terms};
 use crate::canonical::text::{Finish, Parameter};
 use crate::canonical::{Json, TokenUsage};
 use crate::dialects::fields::Names;
@@ -132,7 +133,14 @@ pub fn read_usage(usage: &Members<'_>) -> Option<TokenUsage> {
         audio_input: prompt.any_count("audio_tokens").unwrap_or_default(),
         reasoning,
         audio_output: completion.any_count("audio_tokens").unwrap_or_default(),
+        terms: searched(usage),
     })
+}
+
+/// One search for each answer, by how much it reads: Perplexity.
+fn searched(usage: &Members<'_>) -> Terms {
+    let size = usage.any_text("search_context_size").and_then(|word| SearchSize::of(&word));
+    Terms { searches: u64::from(size.is_some()), search_size: size, ..Terms::default() }
 }
 
 /// Usage as a member of something else.

@@ -5,3 +5,4 @@ mod matrix;
 mod reasoning;
 mod requests;
 mod resource;
+mod terms;
