@@ -90,6 +90,7 @@ impl Pricing {
 const PER: i128 = 1_000_000;
 const AUDIO_INPUT: &str = "audio_input_per_mtok";
 const AUDIO_OUTPUT: &str = "audio_output_per_mtok";
+const REASONING_OUTPUT: &str = "reasoning_output_per_mtok";
 const SEARCH: &str = "web_search_per_1k";
 const SEARCH_LOW: &str = "web_search_per_1k_low";
 const SEARCH_MEDIUM: &str = "web_search_per_1k_medium";
@@ -107,13 +108,17 @@ impl Pricing {
         let cache_write = usage.cache_write.min(usage.input - audio_input - cache_read);
         let cache_write_1h = usage.cache_write_1h.min(cache_write);
         let audio_output = usage.audio_output.min(usage.output);
+        // Reasoning costs what other output does, but for those who bill it apart.
+        let reasoning_rate = self.unit(REASONING_OUTPUT);
+        let reasoning = reasoning_rate.map_or(0, |_| usage.reasoning.min(usage.output - audio_output));
         let parts = [
             (usage.input - audio_input - cache_read - cache_write, rates.input),
             (audio_input, self.unit(AUDIO_INPUT).or(rates.input)),
             (cache_read, rates.cache_read.or(rates.input)),
             (cache_write - cache_write_1h, rates.cache_write.or(rates.input)),
             (cache_write_1h, rates.cache_write_1h.or(rates.cache_write).or(rates.input)),
-            (usage.output - audio_output, rates.output),
+            (usage.output - audio_output - reasoning, rates.output),
+            (reasoning, reasoning_rate),
             (audio_output, self.unit(AUDIO_OUTPUT).or(rates.output)),
         ];
         let mut sum: i128 = 0;
@@ -128,7 +133,9 @@ impl Pricing {
     /// What searches cost, times a million. Those without a price of their own cost nothing apart.
     fn searching(&self, terms: &Terms) -> i128 {
         let per_1k = self.search_price(terms.search_size).unwrap_or_default();
-        i128::from(terms.searches).saturating_mul(i128::from(per_1k.0)).saturating_mul(PER / 1_000)
+        // By size: once for an answer, however many queries it took.
+        let searches = if self.always_searches() { terms.searches.min(1) } else { terms.searches };
+        i128::from(searches).saturating_mul(i128::from(per_1k.0)).saturating_mul(PER / 1_000)
     }
 
     fn search_price(&self, size: Option<SearchSize>) -> Option<NanoCents> {
@@ -183,7 +190,7 @@ impl Pricing {
             let inputs =
                 [rates.input, rates.cache_read, rates.cache_write, rates.cache_write_1h, self.unit(AUDIO_INPUT)];
             dearest_input = inputs.into_iter().flatten().fold(dearest_input, NanoCents::max);
-            let outputs = [rates.output, self.unit(AUDIO_OUTPUT)];
+            let outputs = [rates.output, self.unit(AUDIO_OUTPUT), self.unit(REASONING_OUTPUT)];
             dearest_output = outputs.into_iter().flatten().fold(dearest_output, NanoCents::max);
         }
         let sum = i128::from(input).saturating_mul(i128::from(dearest_input.0));
@@ -390,6 +397,26 @@ mod tests {
             Some(UnknownTerm::Search)
         );
         assert!(sized.always_searches() && !pricing().always_searches());
+    }
+
+    #[test]
+    fn reasoning_and_searches_by_size_cost_what_is_billed_apart() {
+        let per_1k = 1_000;
+        let research = Pricing {
+            units: vec![
+                (REASONING_OUTPUT.to_owned(), NanoCents(3_000_000)),
+                (SEARCH.to_owned(), NanoCents(5 * per_1k)),
+            ],
+            input: Some(NanoCents(2_000_000)),
+            output: Some(NanoCents(8_000_000)),
+            ..Pricing::default()
+        };
+        let terms = Terms { searches: 18, ..Terms::default() };
+        let used = TokenUsage { reasoning: 70, terms, ..usage(50, 100) };
+        assert_eq!(research.cost(&used), Some(NanoCents(50 * 2 + 30 * 8 + 70 * 3 + 18 * 5)));
+        let sized = Pricing { units: vec![(SEARCH_LOW.to_owned(), NanoCents(6 * per_1k))], ..research };
+        let terms = Terms { search_size: Some(SearchSize::Low), ..terms };
+        assert_eq!(sized.cost(&TokenUsage { terms, ..used }), Some(NanoCents(50 * 2 + 100 * 8 + 6)));
     }
 
     #[test]

@@ -49,7 +49,11 @@ fn chat_completions_say_their_tier_and_the_size_of_their_search() {
         (whole(r#","service_tier":"ultrafast""#, ""), Terms { service: Service::Ultrafast, ..NONE }),
         (
             whole("", r#","search_context_size":"medium","num_search_queries":2"#),
-            Terms { searches: 1, search_size: Some(SearchSize::Medium), ..NONE },
+            Terms { searches: 2, search_size: Some(SearchSize::Medium), ..NONE },
+        ),
+        (
+            whole("", r#","search_context_size":"low""#),
+            Terms { searches: 1, search_size: Some(SearchSize::Low), ..NONE },
         ),
     ];
     for (answer, expected) in cases {
