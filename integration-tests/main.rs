@@ -7,11 +7,16 @@ mod access;
 #[cfg(test)]
 mod architecture;
 #[cfg(test)]
+mod cache;
+#[cfg(test)]
 mod cli;
 #[cfg(test)]
 mod count_tokens;
 #[cfg(test)]
 mod edges;
+mod embeddings;
+#[cfg(test)]
+mod explain;
 #[cfg(test)]
 mod fleet;
 #[cfg(test)]
@@ -24,6 +29,8 @@ mod input;
 mod lifecycle;
 #[cfg(test)]
 mod limits;
+#[cfg(test)]
+mod openapi;
 #[cfg(test)]
 mod parameters;
 #[cfg(test)]
@@ -38,6 +45,8 @@ mod reliability;
 mod reliability_fleet;
 #[cfg(test)]
 mod remote_content;
+#[cfg(test)]
+mod rerank;
 #[cfg(test)]
 mod resilience;
 #[cfg(test)]

@@ -29,3 +29,4 @@ pub mod terms;
 pub mod usage;
 pub mod virtual_key;
 pub mod window;
+pub mod wording;

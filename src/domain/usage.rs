@@ -21,6 +21,8 @@ pub struct TokenUsage {
     pub reasoning: u64,
     /// Output tokens that are sound (part of `output`).
     pub audio_output: u64,
+    /// Searches of rerankings, as their providers count them.
+    pub search_units: u64,
     /// What else its price depends on.
     pub terms: Terms,
 }

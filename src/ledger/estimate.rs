@@ -39,6 +39,8 @@ pub struct Size {
     pub choices: u64,
     /// Its input tokens where they were counted, for the dearest of its models: then the smaller figure holds.
     pub counted: Option<u64>,
+    /// Input tokens, where someone who asks what would be says so.
+    pub stated_input: Option<u64>,
 }
 
 /// What a model can take and write at most, where known.
@@ -135,6 +137,9 @@ impl Learned {
     /// Input tokens of a request.
     #[must_use]
     pub fn input(&self, model: &str, size: &Size) -> u64 {
+        if let Some(stated) = size.stated_input {
+            return stated;
+        }
         let ratio = self.model(model).bytes_per_token.unwrap_or(BYTES_PER_TOKEN);
         let words = (size.text_bytes as f64 / ratio).ceil() as u64;
         let estimate = words.saturating_add(size.media.saturating_mul(TOKENS_PER_IMAGE));
@@ -168,7 +173,8 @@ impl Learned {
                 Ok(Estimate { input: self.input(model, size), output: output.saturating_mul(size.choices) })
             }
             BudgetMode::Hard => {
-                let by_bytes = (!size.has_references).then(|| size.bytes.saturating_add(OVERHEAD));
+                let by_bytes = (!size.has_references)
+                    .then(|| size.bytes.max(size.stated_input.unwrap_or(0)).saturating_add(OVERHEAD));
                 let input = smallest([by_bytes, bounds.max_input]).ok_or(Unbounded::Input)?;
                 let output = smallest([size.max_output, bounds.max_output]).ok_or(Unbounded::Output)?;
                 Ok(Estimate { input, output: output.saturating_mul(size.choices) })

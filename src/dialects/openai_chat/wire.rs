@@ -136,6 +136,7 @@ pub fn read_usage(usage: &Members<'_>) -> Option<TokenUsage> {
         reasoning,
         audio_output: completion.any_count("audio_tokens").unwrap_or_default(),
         terms: searched(usage),
+        ..TokenUsage::default()
     })
 }
 
