@@ -21,7 +21,7 @@ use super::attempt::{AttemptInput, Deadlines, Dropped, Opened, attempt};
 use super::caching::{self, CacheStatus, Flight, Fresh, Sameness, Through};
 use super::failure::{Failure, Repeat, worst};
 use super::lane::Asking;
-use super::metadata::Strategies;
+use super::metadata::{self, Strategies};
 use super::prepare::Manner;
 use super::routes::Routes;
 use super::settle::{Ending, Facts, Record};
