@@ -290,6 +290,21 @@ async fn fields_that_change_the_price_are_priced_where_the_model_has_a_price_for
 }
 
 #[tokio::test]
+async fn a_request_that_an_estimate_would_refuse_is_counted_first() {
+    let gateway = gateway().await;
+    deploy(&gateway, "exact", "gpt-4.1", json!({})).await;
+    let (_, secret) = key(&gateway, json!({"tpm": 3_600})).await;
+    // 14,000 bytes are thought to be 4,000 tokens; they are 3,000 of those that this model has.
+    let text = "one two three ".repeat(1_000);
+    for (model, status) in [("exact", 200), ("priced", 429)] {
+        let mut request = bounded(model);
+        request["messages"][0]["content"] = json!(text);
+        let answer = gateway.client.chat(&secret, &request).await;
+        assert_eq!(answer.status, status, "{model}: {}", answer.text());
+    }
+}
+
+#[tokio::test]
 async fn a_dearer_fallback_is_skipped_when_the_budget_does_not_reach() {
     let gateway = gateway().await;
     deploy(&gateway, "failing", "stub-503", json!({})).await;
