@@ -42,6 +42,7 @@ use crate::ledger::Standing;
 use crate::providers::FailureClass;
 use crate::routing::plan::Waits;
 use crate::routing::{Availability, Candidate, Pass, Snapshot};
+use crate::telemetry::otel::context::TraceContext;
 
 /// Most pieces that wait for a client; each is what one read of the provider's socket brought.
 const CHANNEL_PIECES: usize = 16;
@@ -71,6 +72,8 @@ pub struct Call {
     pub tags: Vec<String>,
     /// How long its answer may be kept in the response cache, where it opted in.
     pub cache: Option<Duration>,
+    /// The trace it belongs to, as the client says.
+    pub trace: Option<TraceContext>,
 }
 
 /// What the client gets.
@@ -97,6 +100,17 @@ pub enum AnswerBody {
     Typed(String, Vec<Bytes>),
     /// Server-sent events as they come. Dropping it cancels the provider's work.
     Stream(mpsc::Receiver<Bytes>),
+    /// Content of a media type as it comes. Dropping it cancels the provider's work.
+    Flow(String, Flow),
+}
+
+/// Content as it comes.
+#[derive(Debug)]
+pub struct Flow {
+    /// Its pieces.
+    pub pieces: mpsc::Receiver<Bytes>,
+    /// Whether all of it has come, when there are no more: if not, the client must see that it was cut.
+    pub is_whole: Arc<AtomicBool>,
 }
 
 impl Gateway {
@@ -118,6 +132,7 @@ impl Gateway {
         let (asked, keep) = match scanned {
             Ok(scanned) => scanned,
             Err(fault) => {
+                self.note_refusal(call.contract.as_str(), &call.request_id, &fault);
                 self.refused(intake, &fault);
                 return Err(fault.into());
             }
@@ -145,6 +160,7 @@ impl Gateway {
         let account = match Account::open(&self.parts, &call.caller, Arc::clone(&task)) {
             Ok(account) => account,
             Err(fault) => {
+                self.note_refusal(task.contract(), &call.request_id, &fault);
                 let intake = self.intake(&call.snapshot, &call.caller, task.contract(), &call.request_id);
                 self.refused(
                     Intake {
@@ -170,6 +186,7 @@ impl Gateway {
             revision: call.snapshot.revision().0,
         };
         let mut record = Record::start(account, facts);
+        record.traced_by(call.trace);
         if call.wants_routing {
             let settings = call.snapshot.settings();
             record.explain(Strategies {
@@ -232,15 +249,21 @@ impl Gateway {
         let (sender, receiver) = mpsc::channel(CHANNEL_PIECES);
         let contract = run.task.wire();
         let is_committed = Arc::clone(&run.is_committed);
-        let commit_by = ms(run.policy.commit_by_ms);
+        let streams_as = run.task.streams_as();
+        // Amid content there is nothing to say while it is waited for.
+        let commit_by = ms(if streams_as.is_some() { run.policy.total_ms } else { run.policy.commit_by_ms });
         let parts = Arc::clone(&self.parts);
         let mut opening: Opening = Box::pin(run.stream(primary));
         let mut dropped = Dropped::new();
         let mut served_by = None;
+        let mut is_whole = Arc::default();
+        let mut media_type = streams_as.map(str::to_owned);
         match tokio::time::timeout(commit_by, &mut opening).await {
             Ok(committed) => {
                 let mut committed = committed?;
                 dropped = std::mem::take(&mut committed.open.dropped);
+                is_whole = Arc::clone(&committed.is_whole);
+                media_type = media_type.map(|usual| committed.open.media_type.take().unwrap_or(usual));
                 served_by = committed.record.explains().then(|| committed.target.opaque_id.clone());
                 self.parts.spawn.spawn(Box::pin(stream::pump(parts, committed, sender)));
             }
@@ -249,7 +272,11 @@ impl Gateway {
                 self.parts.spawn.spawn(Box::pin(stream::pump_when_open(parts, opening, contract, sender)));
             }
         }
-        Ok(Answer { body: AnswerBody::Stream(receiver), dropped, served_by, standing: None, cache: None })
+        let body = match media_type {
+            None => AnswerBody::Stream(receiver),
+            Some(media_type) => AnswerBody::Flow(media_type, Flow { pieces: receiver, is_whole }),
+        };
+        Ok(Answer { body, dropped, served_by, standing: None, cache: None })
     }
 }
 
@@ -353,7 +380,8 @@ impl Run {
                 let idle = ms(self.policy.idle_ms);
                 let contract = self.task.wire();
                 let Self { keep, record, end, .. } = self;
-                Ok(Committed { open, target: candidate.target, contract, record, keep, idle, end })
+                let is_whole = Arc::default();
+                Ok(Committed { open, target: candidate.target, contract, record, keep, idle, end, is_whole })
             }
             Ok((_, Opened::Whole(..))) => Err(Kind::Internal.into()),
             Err(fault) => Err(self.fail(fault).await),
@@ -447,6 +475,9 @@ impl Run {
         self.parts.health.tidy(&self.snapshot);
         let primary = self.routes().primary()?;
         self.has_fallen_back = primary.is_chain;
+        if primary.is_chain {
+            self.parts.metrics.fell_back(self.task.model(), FallbackReason::General.as_str());
+        }
         Ok(primary.candidates)
     }
 
@@ -463,6 +494,9 @@ impl Run {
             FallbackReason::General
         };
         let mut candidates = self.routes().chain(reason);
+        if !candidates.is_empty() {
+            self.parts.metrics.fell_back(self.task.model(), reason.as_str());
+        }
         candidates.retain(|candidate| tried.iter().all(|tried| tried.candidate.target.id != candidate.target.id));
         candidates
     }
@@ -517,6 +551,7 @@ impl Run {
             task: self.task.as_ref(),
             forwarded: &self.forwarded,
             prepared,
+            span: self.record.attempt_trace(),
             deadlines: Deadlines { first_output, idle: ms(self.policy.idle_ms), end: self.end },
             trace: &trace,
         })

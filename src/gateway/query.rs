@@ -1,6 +1,6 @@
 //! Whatever is asked for that is no text: a question of a dialect, in the frame that all operations share.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -33,14 +33,14 @@ impl Gateway {
     pub async fn ask(&self, operation: Operation, mut call: Call) -> Result<Answer, Denied> {
         let intake = self.intake(&call.snapshot, &call.caller, operation.as_str(), &call.request_id);
         let mut intake = Intake { operation, tags: call.tags.clone(), request_bytes: call.body.len() as u64, ..intake };
-        let question = question::scan(operation, std::mem::take(&mut call.body)).and_then(|question| {
-            question.model().clone_into(&mut intake.public_model);
-            intake.contract = question.contract();
-            call.caller.check_model(question.model()).map(|()| question)
+        let query = Query::scan(operation, std::mem::take(&mut call.body)).and_then(|query| {
+            query.model().clone_into(&mut intake.public_model);
+            call.caller.check_model(query.model()).map(|()| query)
         });
-        match question {
-            Ok(question) => self.perform(call, Arc::new(Query(question)), None).await,
+        match query {
+            Ok(query) => self.perform(call, Arc::new(query), None).await,
             Err(fault) => {
+                self.note_refusal(operation.as_str(), &call.request_id, &fault);
                 self.refused(intake, &fault);
                 Err(fault.into())
             }
@@ -52,6 +52,11 @@ impl Gateway {
 pub(super) struct Query(Box<dyn Question>);
 
 impl Query {
+    /// Scans a client's request.
+    pub(super) fn scan(operation: Operation, body: Bytes) -> Outcome<Self> {
+        question::scan(operation, body).map(Self)
+    }
+
     fn recipient<'a>(&self, candidate: &'a Candidate, provider: &'a Provider, forwards: bool) -> Recipient<'a> {
         let target = &candidate.target;
         Recipient {
@@ -64,7 +69,7 @@ impl Query {
     }
 }
 
-static NOTHING_KNOWN: OperationProfile = OperationProfile {
+pub(super) static NOTHING_KNOWN: OperationProfile = OperationProfile {
     tools: false,
     vision: false,
     audio_input: false,
@@ -75,6 +80,8 @@ static NOTHING_KNOWN: OperationProfile = OperationProfile {
     max_output_tokens: None,
     parameters: Vec::new(),
     dimensions: None,
+    values: BTreeMap::new(),
+    most_results: None,
 };
 
 #[async_trait]

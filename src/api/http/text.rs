@@ -4,16 +4,20 @@ use std::time::Duration;
 
 use axum::extract::Request;
 use axum::response::Response;
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 
 use super::body::HeldBody;
 use super::edge::request_id;
+use super::multipart::HeldForm;
 use super::{HttpState, credentials, limits, render};
 use crate::api::envelope;
 use crate::canonical::{Operation, Wire};
 use crate::fault::{Fault, Outcome};
-use crate::gateway::{Answer, Call, Denied, Intake};
+use crate::gateway::form::Carries;
+use crate::gateway::{Answer, Call, Caller, Denied, Intake, Snapshot};
 use crate::telemetry::names::header;
+use crate::telemetry::otel::context::TraceContext;
 
 /// Tags of one request, and bytes of one tag.
 const MAX_TAGS: usize = 16;
@@ -31,7 +35,10 @@ pub(super) async fn generate(
     let (id, answer) = match read_call(&state, contract, forwarded, request).await {
         // The body's share of memory is held until the answer commits.
         (id, Ok((call, _held))) => (id, state.gateway.generate(call).await),
-        (id, Err(unread)) => (id, Err(unread.recorded(&state, Operation::TextGenerate))),
+        (id, Err(fault)) => {
+            state.gateway.note_refusal(contract.as_str(), &id, &fault);
+            (id, Err(Denied::from(fault)))
+        }
     };
     respond(contract, &id, answer)
 }
@@ -45,7 +52,10 @@ pub(super) async fn ask(
 ) -> Response {
     let (id, answer) = match read_call(&state, Wire::Chat, forwarded, request).await {
         (id, Ok((call, _held))) => (id, state.gateway.ask(operation, call).await),
-        (id, Err(unread)) => (id, Err(unread.recorded(&state, operation))),
+        (id, Err(fault)) => {
+            state.gateway.note_refusal(operation.as_str(), &id, &fault);
+            (id, Err(Denied::from(fault)))
+        }
     };
     respond(Wire::Chat, &id, answer)
 }
@@ -91,42 +101,53 @@ pub(super) fn contract_of(path: &str) -> Wire {
     }
 }
 
-/// A request that could not be read.
-#[derive(Debug)]
-pub(super) struct Unread {
-    pub fault: Fault,
-    /// What is known of it, where it is known who calls.
-    intake: Option<Box<Intake>>,
-}
-
-impl Unread {
-    /// The refusal, recorded where it is known whose it is.
-    fn recorded(self, state: &HttpState, operation: Operation) -> Denied {
-        if let Some(intake) = self.intake {
-            let is_text = operation == Operation::TextGenerate;
-            let contract = if is_text { intake.contract } else { operation.as_str() };
-            state.gateway.refused(Intake { operation, contract, ..*intake }, &self.fault);
-        }
-        self.fault.into()
-    }
-}
-
-impl From<Fault> for Unread {
-    fn from(fault: Fault) -> Self {
-        Self { fault, intake: None }
-    }
-}
-
 /// Reads a request: its id, and what the gateway is asked, with the body's share of memory.
 pub(super) async fn read_call(
     state: &HttpState,
     contract: Wire,
     forwarded: &[&'static str],
     request: Request,
-) -> (String, Result<(Call, HeldBody), Unread>) {
+) -> (String, Outcome<(Call, HeldBody)>) {
     let id = request_id(request.headers());
     let call = call(state, contract, forwarded, request).await;
     (id, call)
+}
+
+/// Reads a request that is a form, in the contract that OpenAI has for it.
+pub(super) async fn read_form(
+    state: &HttpState,
+    request: Request,
+    carries: Carries,
+    lists: &[&str],
+) -> (String, Outcome<(Call, HeldForm)>) {
+    let id = request_id(request.headers());
+    let call = form_call(state, request, carries, lists).await;
+    (id, call)
+}
+
+async fn form_call(state: &HttpState, request: Request, carries: Carries, lists: &[&str]) -> Outcome<(Call, HeldForm)> {
+    let (parts, body) = request.into_parts();
+    let snapshot = state.gateway.snapshot();
+    let caller = state.gateway.authenticate(&snapshot, &credentials::presented(&parts.headers))?;
+    let intake = intake(state, &parts, Wire::Chat, &snapshot, &caller);
+    let read = async {
+        let held = state.forms.read(&state.bodies, &parts.headers, body, carries, lists).await?;
+        let call = Call {
+            snapshot,
+            caller,
+            contract: Wire::Chat,
+            is_strict: is_on(&parts.headers, header::STRICT)?,
+            wants_routing: is_on(&parts.headers, header::ROUTING_METADATA)?,
+            body: Bytes::new(),
+            forwarded: HeaderMap::new(),
+            request_id: request_id(&parts.headers),
+            cache: cache_ttl(&parts.headers)?,
+            trace: trace_context(&parts.headers),
+            tags: tags(&parts.headers)?,
+        };
+        Ok((call, held))
+    };
+    read.await.inspect_err(|fault| not_read(state, intake, fault))
 }
 
 async fn call(
@@ -134,12 +155,11 @@ async fn call(
     contract: Wire,
     forwarded: &[&'static str],
     request: Request,
-) -> Result<(Call, HeldBody), Unread> {
+) -> Outcome<(Call, HeldBody)> {
     let (parts, body) = request.into_parts();
     let snapshot = state.gateway.snapshot();
     let caller = state.gateway.authenticate(&snapshot, &credentials::presented(&parts.headers))?;
-    let request_id = request_id(&parts.headers);
-    let intake = state.gateway.intake(&snapshot, &caller, contract.as_str(), &request_id);
+    let intake = intake(state, &parts, contract, &snapshot, &caller);
     let read = async {
         let held = state.bodies.read_json(&parts.headers, body).await?;
         let call = Call {
@@ -150,13 +170,51 @@ async fn call(
             wants_routing: is_on(&parts.headers, header::ROUTING_METADATA)?,
             body: held.bytes.clone(),
             forwarded: passing(&parts.headers, forwarded),
-            request_id,
+            request_id: request_id(&parts.headers),
             cache: cache_ttl(&parts.headers)?,
+            trace: trace_context(&parts.headers),
             tags: tags(&parts.headers)?,
         };
         Ok((call, held))
     };
-    read.await.map_err(|fault| Unread { fault, intake: Some(Box::new(intake)) })
+    read.await.inspect_err(|fault| not_read(state, intake, fault))
+}
+
+/// What is known of a request of a known caller before it is read; `None` for those that are not recorded.
+fn intake(
+    state: &HttpState,
+    parts: &http::request::Parts,
+    contract: Wire,
+    snapshot: &Snapshot,
+    caller: &Caller,
+) -> Option<Intake> {
+    let operation = operation_of(parts.uri.path())?;
+    let is_text = operation == Operation::TextGenerate;
+    let contract = if is_text { contract.as_str() } else { operation.as_str() };
+    let intake = state.gateway.intake(snapshot, caller, contract, &request_id(&parts.headers));
+    Some(Intake { operation, ..intake })
+}
+
+/// Records that a request could not be read.
+fn not_read(state: &HttpState, intake: Option<Intake>, fault: &Fault) {
+    if let Some(intake) = intake {
+        state.gateway.refused(intake, fault);
+    }
+}
+
+/// What is asked for at a path; a count of tokens is nothing that is recorded.
+fn operation_of(path: &str) -> Option<Operation> {
+    Some(match path {
+        "/v1/chat/completions" | "/v1/responses" | "/v1/messages" => Operation::TextGenerate,
+        "/v1/embeddings" => Operation::EmbeddingCreate,
+        "/v1/rerank" | "/v2/rerank" | "/rerank" => Operation::Rerank,
+        "/v1/moderations" => Operation::Moderate,
+        "/v1/audio/speech" => Operation::AudioSpeech,
+        "/v1/audio/transcriptions" | "/v1/audio/translations" => Operation::AudioTranscribe,
+        "/v1/images/generations" => Operation::ImageGenerate,
+        "/v1/images/edits" => Operation::ImageEdit,
+        _ => return None,
+    })
 }
 
 /// The tags for the record, each once, in order.
@@ -178,6 +236,12 @@ pub(super) fn tags(headers: &HeaderMap) -> Outcome<Vec<String>> {
         }
     }
     Ok(tags)
+}
+
+/// The trace that a request belongs to, as its client says.
+fn trace_context(headers: &HeaderMap) -> Option<TraceContext> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    TraceContext::read(text(header::TRACEPARENT)?, text(header::TRACESTATE))
 }
 
 /// How long an answer may be kept in the response cache, where the request opts in.
