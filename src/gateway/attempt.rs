@@ -231,7 +231,7 @@ async fn open_http(
         outgoing.headers.insert(CONTENT_TYPE, media_type);
     }
     if let Some(span) = input.span {
-        tell(span, &mut outgoing);
+        name_trace(span, &mut outgoing);
     }
     if let (Some(uploaded), false) = (input.task.uploaded(), sending.parts.is_empty()) {
         let pieces = uploaded.pieces(sending.parts.clone()).map_err(|fault| Failure::refused(&fault))?;
@@ -264,7 +264,7 @@ async fn open_http(
 
 /// Notes where the call goes, and tells the provider of the trace: its own id and span of ours. What vendors keep in a
 /// trace, and what clients say of themselves in it, stays here.
-fn tell(span: &AttemptTrace, outgoing: &mut Outgoing) {
+fn name_trace(span: &AttemptTrace, outgoing: &mut Outgoing) {
     if let Some(host) = outgoing.uri.host() {
         let is_plain = outgoing.uri.scheme_str() == Some("http");
         span.goes_to(host, outgoing.uri.port_u16().unwrap_or(if is_plain { 80 } else { 443 }));
@@ -347,8 +347,7 @@ impl OpenStream {
         dropped: Dropped,
         moments: Moments,
     ) -> Self {
-        let pending = BytesMut::new();
-        Self { upstream, framer, relay, media_type: None, dropped, pending, moments, is_done: false }
+        Self { upstream, framer, relay, media_type: None, dropped, pending: BytesMut::new(), moments, is_done: false }
     }
 
     /// Whether it is one of events, amid which more can be said.
@@ -393,7 +392,9 @@ impl OpenStream {
             });
         };
         let Some(framer) = &mut self.framer else {
-            return Ok(Step::More(self.relay.relay(None, &chunk, &mut self.pending)?));
+            let signal = self.relay.relay(None, &chunk, &mut self.pending);
+            self.moments.progressed(self.relay.progress());
+            return Ok(Step::More(signal?));
         };
         framer.push(&chunk);
         let mut signal = Signal::Nothing;
