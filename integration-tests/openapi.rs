@@ -97,6 +97,8 @@ async fn resource(gateway: &TestGateway, path: &str) -> String {
         gateway.deploy_echo("made", json!({}), json!({})).await
     } else if path.starts_with("/admin/keys/{id}") {
         gateway.create_key(&json!({"name": "made"})).await.0
+    } else if path.starts_with("/admin/logs/{id}") {
+        gateway.ask("echo").await.header("x-request-id").unwrap().to_owned()
     } else if path.starts_with("/v1/responses/{id}") {
         let request = json!({"model": "echo", "input": "Hello", "store": true});
         let made = send(gateway, "POST", "/v1/responses", &request).await.json();

@@ -129,6 +129,11 @@ fn gateway() -> Vec<Row> {
             .about("503 with the same shape while it does not.")
             .tag(GATEWAY)
             .answers(reference("Readiness")),
+        Row::new("get", "/metrics", "Figures for Prometheus")
+            .about("On a listener of its own, without a key, where METRICS_PORT is set.")
+            .tag(GATEWAY)
+            .by(By::Operator)
+            .answers_as("text/plain", json!({"type": "string"})),
         Row::new("get", "/openapi.json", "This document").tag(GATEWAY).answers(json!({"type": "object"})),
     ]
 }
