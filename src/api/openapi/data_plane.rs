@@ -21,7 +21,12 @@ const ROUTING: Param = header(name::ROUTING_METADATA, "boolean", "Adds routing f
 const CACHE: Param = header(name::CACHE, "boolean", "Opts in to the response cache.");
 const CACHE_TTL: Param =
     header(name::CACHE_TTL, "integer", "Seconds for which the answer may be found: 1 to 86400, 300 unless said.");
-const GENERATING: [Param; 5] = [ID, STRICT, ROUTING, CACHE, CACHE_TTL];
+const TAGS: Param = header(
+    name::TAGS,
+    "string",
+    "Tags of the request's record: at most 16 of at most 64 characters, separated by commas.",
+);
+const GENERATING: [Param; 6] = [ID, STRICT, ROUTING, CACHE, CACHE_TTL, TAGS];
 const EVENTS: &str = "text/event-stream";
 const FORM: &str = "multipart/form-data";
 
