@@ -275,7 +275,9 @@ fn read_picture(node: &Node<'_>) -> Outcome<Picture> {
     };
     let found = rest.split_once(',').and_then(|(head, data)| Some((head.strip_suffix(";base64")?, data)));
     let (media_type, data) = found.ok_or_else(|| node.refuse("must be a data URL in base64"))?;
-    if !media_type.starts_with("image/") || STANDARD.decode(data).is_err() {
+    // It becomes part of a header where the picture is sent in a form.
+    let is_plain = media_type.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/.+-".contains(&byte));
+    if !is_plain || !media_type.starts_with("image/") || STANDARD.decode(data).is_err() {
         return Err(node.refuse("must be a picture in base64"));
     }
     Ok(Picture::Data { media_type: media_type.to_owned(), data: data.to_owned() })
