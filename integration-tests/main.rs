@@ -14,9 +14,9 @@ mod cli;
 mod count_tokens;
 #[cfg(test)]
 mod edges;
+mod embeddings;
 #[cfg(test)]
 mod explain;
-mod embeddings;
 #[cfg(test)]
 mod fleet;
 #[cfg(test)]

@@ -10,6 +10,7 @@ use crate::dialects::fidelity;
 use crate::telemetry::names::header as name;
 
 const TEXT: &str = "Text";
+const VECTORS: &str = "Embeddings, rankings and moderations";
 const MODELS: &str = "Models";
 const GATEWAY: &str = "Gateway";
 
@@ -23,7 +24,7 @@ const GENERATING: [Param; 5] = [ID, STRICT, ROUTING, CACHE, CACHE_TTL];
 const EVENTS: &str = "text/event-stream";
 
 pub(super) fn rows() -> Vec<Row> {
-    text().into_iter().chain(stored()).chain(models()).chain(gateway()).collect()
+    text().into_iter().chain(stored()).chain(questions()).chain(models()).chain(gateway()).collect()
 }
 
 fn events() -> Value {
@@ -79,10 +80,87 @@ fn stored() -> Vec<Row> {
     ]
 }
 
+fn questions() -> Vec<Row> {
+    let asking = |path, summary| Row::new("post", path, summary).tag(VECTORS).by(By::Client).with(&GENERATING);
+    let ranking = |path, summary| {
+        asking(path, summary)
+            .takes(reference("RerankRequest"))
+            .answers(reference("Ranking"))
+            .example("two", json!({"model": "echo", "query": "high tide", "documents": ["low", "the tide is high"]}))
+    };
+    vec![
+        asking("/v1/embeddings", "OpenAI Embeddings")
+            .takes(reference("EmbeddingRequest"))
+            .answers(reference("Embeddings"))
+            .example("one", json!({"model": "echo", "input": "Hello"}))
+            .example("several", json!({"model": "echo", "input": ["Hello", "World"], "encoding_format": "base64"})),
+        ranking("/v1/rerank", "Order documents by relevance, as Cohere and Jina have it"),
+        ranking("/v2/rerank", "The same, where the library of Cohere looks for it"),
+        ranking("/rerank", "The same, without a version"),
+        asking("/v1/moderations", "OpenAI Moderations")
+            .takes(reference("ModerationRequest"))
+            .answers(reference("Moderation"))
+            .example("two", json!({"model": "echo", "input": ["Hello", "World"]})),
+    ]
+}
+
+/// Requests and answers of [`questions`], open as those of the contracts of text are.
+fn question_schemas() -> Vec<(&'static str, Value)> {
+    let model = json!({"type": "string", "description": "A public model, see `GET /v1/models`."});
+    let open = |required: &[&str], properties: Value| json!({"type": "object", "required": required, "properties": properties, "additionalProperties": true});
+    let texts = json!({"type": ["string", "array"]});
+    vec![
+        (
+            "EmbeddingRequest",
+            open(
+                &["model", "input"],
+                json!({
+                    "model": model,
+                    "input": {"type": ["string", "array"], "description": "Text, texts, tokens or arrays of tokens."},
+                    "encoding_format": {"enum": ["float", "base64", null]},
+                    "dimensions": {"type": ["integer", "null"]},
+                    "user": {"type": ["string", "null"]},
+                }),
+            ),
+        ),
+        (
+            "Embeddings",
+            open(
+                &["object", "data", "model", "usage"],
+                json!({"object": {"const": "list"}, "data": {"type": "array"}, "usage": {"type": "object"}}),
+            ),
+        ),
+        (
+            "RerankRequest",
+            open(
+                &["model", "query", "documents"],
+                json!({
+                    "model": model,
+                    "query": {"type": "string"},
+                    "documents": {"type": "array", "description": "Strings, or objects with a `text`."},
+                    "top_n": {"type": ["integer", "null"]},
+                    "return_documents": {"type": ["boolean", "null"]},
+                }),
+            ),
+        ),
+        (
+            "Ranking",
+            open(
+                &["model", "results"],
+                json!({"results": {"type": "array"}, "meta": {"type": "object"}, "usage": {"type": "object"}}),
+            ),
+        ),
+        ("ModerationRequest", open(&["input"], json!({"model": model, "input": texts}))),
+        ("Moderation", open(&["model", "results"], json!({"results": {"type": "array"}}))),
+    ]
+}
+
 fn models() -> Vec<Row> {
     let about = |path, summary| Row::new("get", path, summary).tag(MODELS).by(By::Visitor).with(&[ID]);
     vec![
-        about("/v1/models", "List the public models").answers(list(&reference("Model"))),
+        about("/v1/models", "List the public models")
+            .about("With the header `anthropic-version` in the shape of Anthropic, page by page.")
+            .answers(list(&reference("Model"))),
         about("/v1/models/{model}", "Read one public model")
             .routed("/v1/models/{*model}")
             .at("model", "echo")
@@ -118,6 +196,10 @@ fn list(items: &Value) -> Value {
 
 /// What the rows refer to.
 pub(super) fn schemas() -> Vec<(&'static str, Value)> {
+    text_schemas().into_iter().chain(question_schemas()).collect()
+}
+
+fn text_schemas() -> Vec<(&'static str, Value)> {
     vec![
         ("ChatCompletionRequest", request(Wire::Chat, &["model", "messages"])),
         ("ResponseRequest", request(Wire::Responses, &["model", "input"])),
@@ -223,7 +305,11 @@ fn model() -> Value {
             "owned_by": {"type": "string"},
             "architecture": {"type": "object"},
             "top_provider": {"type": "object"},
-            "pricing": {"type": "object", "properties": {"prompt": text, "completion": text}},
+            "pricing": {
+                "type": "object",
+                "properties": {"prompt": text, "completion": text},
+                "additionalProperties": {"type": "string", "description": "US dollars per unit."},
+            },
             "operations": {"type": "array", "items": {"type": "object"}},
             "supported_parameters": {"type": "array", "items": {"type": "string"}},
             "endpoint_count": {"type": "integer"},

@@ -101,13 +101,7 @@ impl Fresh {
             (None, Some(routing)) => AnswerBody::Whole(metadata::add_to_body(self.body, routing)),
             (None, None) => AnswerBody::Whole(self.body),
         };
-        Answer {
-            body,
-            dropped: self.dropped,
-            served_by: self.served_by,
-            standing: self.standing,
-            cache,
-        }
+        Answer { body, dropped: self.dropped, served_by: self.served_by, standing: self.standing, cache }
     }
 }
 
