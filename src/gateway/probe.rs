@@ -62,6 +62,7 @@ impl ProbeDeployment for Gateway {
         let outcome = match task.prepare(&self.parts, &candidate, manner, end).await {
             Ok(prepared) => {
                 attempt(&AttemptInput {
+                    span: None,
                     parts: &self.parts,
                     candidate: &candidate,
                     task: task.as_ref(),

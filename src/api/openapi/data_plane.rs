@@ -10,7 +10,7 @@ use crate::dialects::fidelity;
 use crate::telemetry::names::header as name;
 
 const TEXT: &str = "Text";
-const VECTORS: &str = "Embeddings, rankings and moderations";
+const OTHERS: &str = "Embeddings, rankings, moderations";
 const MODELS: &str = "Models";
 const GATEWAY: &str = "Gateway";
 
@@ -80,87 +80,34 @@ fn stored() -> Vec<Row> {
     ]
 }
 
+/// Operations that answer whole JSON.
 fn questions() -> Vec<Row> {
-    let asking = |path, summary| Row::new("post", path, summary).tag(VECTORS).by(By::Client).with(&GENERATING);
-    let ranking = |path, summary| {
-        asking(path, summary)
-            .takes(reference("RerankRequest"))
-            .answers(reference("Ranking"))
-            .example("two", json!({"model": "echo", "query": "high tide", "documents": ["low", "the tide is high"]}))
+    let about = |path, summary, schema: &str, answer: &str| {
+        let row = Row::new("post", path, summary).tag(OTHERS).by(By::Client).with(&GENERATING);
+        row.takes(reference(schema)).answers(reference(answer))
+    };
+    let reranking = |path, summary| {
+        about(path, summary, "RerankRequest", "Ranking").example(
+            "three",
+            json!({"model": "echo", "query": "bread", "documents": ["rye", "rain", "roll"], "top_n": 2}),
+        )
     };
     vec![
-        asking("/v1/embeddings", "OpenAI Embeddings")
-            .takes(reference("EmbeddingRequest"))
-            .answers(reference("Embeddings"))
+        about("/v1/embeddings", "OpenAI Embeddings", "EmbeddingRequest", "Embeddings")
             .example("one", json!({"model": "echo", "input": "Hello"}))
-            .example("several", json!({"model": "echo", "input": ["Hello", "World"], "encoding_format": "base64"})),
-        ranking("/v1/rerank", "Order documents by relevance, as Cohere and Jina have it"),
-        ranking("/v2/rerank", "The same, where the library of Cohere looks for it"),
-        ranking("/rerank", "The same, without a version"),
-        asking("/v1/moderations", "OpenAI Moderations")
-            .takes(reference("ModerationRequest"))
-            .answers(reference("Moderation"))
-            .example("two", json!({"model": "echo", "input": ["Hello", "World"]})),
-    ]
-}
-
-/// Requests and answers of [`questions`], open as those of the contracts of text are.
-fn question_schemas() -> Vec<(&'static str, Value)> {
-    let model = json!({"type": "string", "description": "A public model, see `GET /v1/models`."});
-    let open = |required: &[&str], properties: Value| json!({"type": "object", "required": required, "properties": properties, "additionalProperties": true});
-    let texts = json!({"type": ["string", "array"]});
-    vec![
-        (
-            "EmbeddingRequest",
-            open(
-                &["model", "input"],
-                json!({
-                    "model": model,
-                    "input": {"type": ["string", "array"], "description": "Text, texts, tokens or arrays of tokens."},
-                    "encoding_format": {"enum": ["float", "base64", null]},
-                    "dimensions": {"type": ["integer", "null"]},
-                    "user": {"type": ["string", "null"]},
-                }),
-            ),
-        ),
-        (
-            "Embeddings",
-            open(
-                &["object", "data", "model", "usage"],
-                json!({"object": {"const": "list"}, "data": {"type": "array"}, "usage": {"type": "object"}}),
-            ),
-        ),
-        (
-            "RerankRequest",
-            open(
-                &["model", "query", "documents"],
-                json!({
-                    "model": model,
-                    "query": {"type": "string"},
-                    "documents": {"type": "array", "description": "Strings, or objects with a `text`."},
-                    "top_n": {"type": ["integer", "null"]},
-                    "return_documents": {"type": ["boolean", "null"]},
-                }),
-            ),
-        ),
-        (
-            "Ranking",
-            open(
-                &["model", "results"],
-                json!({"results": {"type": "array"}, "meta": {"type": "object"}, "usage": {"type": "object"}}),
-            ),
-        ),
-        ("ModerationRequest", open(&["input"], json!({"model": model, "input": texts}))),
-        ("Moderation", open(&["model", "results"], json!({"results": {"type": "array"}}))),
+            .example("several", json!({"model": "echo", "input": ["Hello", "World"]})),
+        reranking("/v1/rerank", "Order documents by relevance"),
+        reranking("/v2/rerank", "The same, where Cohere's clients look for it"),
+        reranking("/rerank", "The same, where other clients look for it"),
+        about("/v1/moderations", "OpenAI Moderations", "ModerationRequest", "Moderation")
+            .example("text", json!({"model": "echo", "input": "Hello"})),
     ]
 }
 
 fn models() -> Vec<Row> {
     let about = |path, summary| Row::new("get", path, summary).tag(MODELS).by(By::Visitor).with(&[ID]);
     vec![
-        about("/v1/models", "List the public models")
-            .about("With the header `anthropic-version` in the shape of Anthropic, page by page.")
-            .answers(list(&reference("Model"))),
+        about("/v1/models", "List the public models").answers(list(&reference("Model"))),
         about("/v1/models/{model}", "Read one public model")
             .routed("/v1/models/{*model}")
             .at("model", "echo")
@@ -182,6 +129,11 @@ fn gateway() -> Vec<Row> {
             .about("503 with the same shape while it does not.")
             .tag(GATEWAY)
             .answers(reference("Readiness")),
+        Row::new("get", "/metrics", "Figures for Prometheus")
+            .about("On a listener of its own, without a key, where METRICS_PORT is set.")
+            .tag(GATEWAY)
+            .by(By::Operator)
+            .answers_as("text/plain", json!({"type": "string"})),
         Row::new("get", "/openapi.json", "This document").tag(GATEWAY).answers(json!({"type": "object"})),
     ]
 }
@@ -196,11 +148,8 @@ fn list(items: &Value) -> Value {
 
 /// What the rows refer to.
 pub(super) fn schemas() -> Vec<(&'static str, Value)> {
-    text_schemas().into_iter().chain(question_schemas()).collect()
-}
-
-fn text_schemas() -> Vec<(&'static str, Value)> {
-    vec![
+    let mut all = question_schemas();
+    all.extend(vec![
         ("ChatCompletionRequest", request(Wire::Chat, &["model", "messages"])),
         ("ResponseRequest", request(Wire::Responses, &["model", "input"])),
         ("MessageRequest", request(Wire::Messages, &["model", "messages"])),
@@ -247,7 +196,8 @@ fn text_schemas() -> Vec<(&'static str, Value)> {
                 },
             }),
         ),
-    ]
+    ]);
+    all
 }
 
 /// The request of a contract: an open object with the fields whose fate is known.
@@ -305,15 +255,77 @@ fn model() -> Value {
             "owned_by": {"type": "string"},
             "architecture": {"type": "object"},
             "top_provider": {"type": "object"},
-            "pricing": {
-                "type": "object",
-                "properties": {"prompt": text, "completion": text},
-                "additionalProperties": {"type": "string", "description": "US dollars per unit."},
-            },
+            "pricing": {"type": "object", "properties": {"prompt": text, "completion": text}},
             "operations": {"type": "array", "items": {"type": "object"}},
             "supported_parameters": {"type": "array", "items": {"type": "string"}},
             "endpoint_count": {"type": "integer"},
         },
         "additionalProperties": true,
     })
+}
+
+/// Bodies of the operations that answer whole JSON.
+fn question_schemas() -> Vec<(&'static str, Value)> {
+    let open = |required: &[&str], properties: Value| json!({"type": "object", "required": required, "properties": properties, "additionalProperties": true});
+    let model = json!({"type": "string", "description": "A public model, see `GET /v1/models`."});
+    vec![
+        (
+            "EmbeddingRequest",
+            open(
+                &["model", "input"],
+                json!({
+                    "model": model,
+                    "input": {"type": ["string", "array"], "description": "A text, several, or their tokens."},
+                    "dimensions": {"type": "integer", "minimum": 1},
+                    "encoding_format": {"enum": ["float", "base64"]},
+                    "user": {"type": "string"},
+                }),
+            ),
+        ),
+        (
+            "Embeddings",
+            open(
+                &["object", "data", "model"],
+                json!({
+                    "object": {"const": "list"},
+                    "data": {"type": "array", "items": {"type": "object", "required": ["index", "embedding"]}},
+                    "model": model,
+                    "usage": {"type": "object"},
+                }),
+            ),
+        ),
+        (
+            "RerankRequest",
+            open(
+                &["model", "query", "documents"],
+                json!({
+                    "model": model,
+                    "query": {"type": "string"},
+                    "documents": {"type": "array", "items": {"type": ["string", "object"]}},
+                    "top_n": {"type": "integer", "minimum": 1},
+                    "return_documents": {"type": "boolean"},
+                    "max_tokens_per_doc": {"type": "integer"},
+                }),
+            ),
+        ),
+        (
+            "Ranking",
+            open(
+                &["results"],
+                json!({"results": {"type": "array", "items": {
+                    "type": "object",
+                    "required": ["index", "relevance_score"],
+                    "properties": {"index": {"type": "integer"}, "relevance_score": {"type": "number"}},
+                }}}),
+            ),
+        ),
+        ("ModerationRequest", open(&["input"], json!({"model": model, "input": {"type": ["string", "array"]}}))),
+        (
+            "Moderation",
+            open(
+                &["results"],
+                json!({"results": {"type": "array", "items": {"type": "object", "required": ["flagged"]}}}),
+            ),
+        ),
+    ]
 }

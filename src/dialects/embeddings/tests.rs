@@ -1,5 +1,7 @@
 //! Requests and answers in every wire of embeddings.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -44,6 +46,8 @@ static NOTHING: OperationProfile = OperationProfile {
     max_output_tokens: None,
     parameters: Vec::new(),
     dimensions: None,
+    values: BTreeMap::new(),
+    most_results: None,
 };
 
 #[test]
