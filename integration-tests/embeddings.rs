@@ -102,7 +102,8 @@ async fn keys_limits_and_records_are_those_of_text() {
     let pricing = json!({"pricing": {"inputCentsPerMTokens": "100000"}});
     world.deploy_with("priced", "stub-embed", pricing).await;
     world.deploy_with("unpriced", "stub-embed", json!({})).await;
-    let (id, key) = world.create_key(&json!({"name": "a", "allowedModels": ["priced"], "maxBudgetCents": "100", "rpm": 3})).await;
+    let (id, key) =
+        world.create_key(&json!({"name": "a", "allowedModels": ["priced"], "maxBudgetCents": "100", "rpm": 3})).await;
     let body = json!({"model": "priced", "input": ["one", "two"]});
     let answer = post(&world, PATH, &key, &body).await;
     answer.ok();
