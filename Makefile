@@ -36,8 +36,8 @@ test: ## Every test on every backend; starts its own PostgreSQL and Redis, or us
 		integration-tests/services.sh $(CARGO) test --all-targets; \
 	fi
 
-matrix: ## Print contract x transport x mode with the number of fixture cases that pass
-	@$(CARGO) test --lib -q dialects::tests::matrix -- --nocapture | grep -E " -> |test result"
+matrix: ## Print contract x transport x mode, and endpoint x provider x format x mode, with the number of cases that pass
+	@$(CARGO) test --lib -q matrix -- --nocapture | grep -E " -> |test result"
 
 openapi: ## Write docs/openapi.json, the copy of what the gateway serves at /openapi.json
 	@UNIFIED_WRITE_OPENAPI=1 $(CARGO) test --test integration -q -- openapi::the_copy

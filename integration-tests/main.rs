@@ -30,6 +30,14 @@ mod lifecycle;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod logs;
+#[cfg(test)]
+mod media;
+#[cfg(test)]
+mod metrics;
+#[cfg(test)]
+mod observability;
+#[cfg(test)]
 mod openapi;
 #[cfg(test)]
 mod operations;
@@ -59,5 +67,7 @@ mod source_scan;
 mod streams;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod telemetry;
 #[cfg(test)]
 mod world;
