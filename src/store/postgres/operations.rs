@@ -104,7 +104,7 @@ impl OperationStore for PostgresStore {
     async fn tail(&self, filter: &OperationFilter, after: TailPosition, limit: u32) -> Outcome<TailBatch> {
         within_time(PATIENCE, async {
             let mut tx = self.report().await?;
-            let horizon = query_scalar(HORIZON).fetch_one(&mut *tx).await.map_err(fault)?;
+            let horizon: i64 = query_scalar(HORIZON).fetch_one(&mut *tx).await.map_err(fault)?;
             if horizon <= after.stored_in {
                 // Nothing was stored since that could be seen.
                 return Ok(to_batch(Vec::new(), after, horizon, limit));

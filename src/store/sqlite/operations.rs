@@ -98,7 +98,7 @@ impl OperationStore for SqliteStore {
     async fn tail(&self, filter: &OperationFilter, after: TailPosition, limit: u32) -> Outcome<TailBatch> {
         within(async {
             let mut tx = self.report().await?;
-            let horizon = sqlx::query_scalar(HORIZON).fetch_one(&mut *tx).await.map_err(fault)?;
+            let horizon: i64 = sqlx::query_scalar(HORIZON).fetch_one(&mut *tx).await.map_err(fault)?;
             if horizon <= after.stored_in {
                 // Nothing was stored since that could be seen.
                 return Ok(to_batch(Vec::new(), after, horizon, limit));
