@@ -15,6 +15,8 @@ mod edges;
 #[cfg(test)]
 mod explain;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod fleet;
 #[cfg(test)]
 mod gemini;
@@ -42,6 +44,8 @@ mod resilience;
 mod responses_state;
 #[cfg(test)]
 mod routing;
+#[cfg(test)]
+mod shared_health;
 #[cfg(test)]
 mod shared_limits;
 #[cfg(test)]

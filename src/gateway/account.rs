@@ -142,7 +142,7 @@ impl Account {
             };
             if refusal.reason != Reason::BudgetReserved || Instant::now() + pause > patience {
                 let fault = self.refused(&refusal, &key.limits, plan);
-                return Err(Denied { fault, standing: Some(refusal.standing) });
+                return Err(Denied { standing: Some(refusal.standing), ..Denied::from(fault) });
             }
             tokio::time::sleep(pause).await;
             pause = LAST_LOOK.min(pause * 2);

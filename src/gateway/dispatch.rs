@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -57,6 +57,8 @@ pub struct Call {
     pub is_strict: bool,
     /// Whether the answer is to say how it was routed.
     pub wants_routing: bool,
+    /// What the client calls its session.
+    pub session: Option<String>,
     /// The raw body.
     pub body: Bytes,
     /// The client's headers that may pass up.
@@ -114,7 +116,7 @@ impl Gateway {
         }
         let policy = call.snapshot.settings().policy(Operation::TextGenerate);
         let mut run = Run {
-            asking: Asking::new(asked, id.to_hex(), self.parts.clock.now().unix_s()),
+            asking: Asking::new(asked, id.to_hex(), self.parts.clock.now().unix_s()).of_session(call.session),
             keep,
             parts: Arc::clone(&self.parts),
             snapshot: call.snapshot,
@@ -124,14 +126,16 @@ impl Gateway {
             end: Instant::now() + ms(policy.total_ms),
             is_committed: Arc::new(AtomicBool::new(false)),
             has_fallen_back: false,
+            told: Told::default(),
             record,
         };
+        let told = Arc::clone(&run.told);
         let primary = run.admit().await?;
         let standing = run.record.standing();
         let answered = if is_stream { self.open_stream(run, primary).await } else { run.whole(primary).await };
         match answered {
             Ok(answer) => Ok(Answer { standing, ..answer }),
-            Err(fault) => Err(Denied { fault, standing }),
+            Err(fault) => Err(Denied { fault, standing, routing: told.get().cloned() }),
         }
     }
 
@@ -161,6 +165,7 @@ impl Gateway {
         let is_committed = Arc::clone(&run.is_committed);
         let commit_by = ms(run.policy.commit_by_ms);
         let parts = Arc::clone(&self.parts);
+        let told = Arc::clone(&run.told);
         let mut opening: Opening = Box::pin(run.stream(primary));
         let mut dropped = Dropped::new();
         let mut served_by = None;
@@ -173,12 +178,15 @@ impl Gateway {
             }
             Err(_) => {
                 is_committed.store(true, Ordering::Relaxed);
-                self.parts.spawn.spawn(Box::pin(stream::pump_when_open(parts, opening, contract, sender)));
+                self.parts.spawn.spawn(Box::pin(stream::pump_when_open(parts, opening, (contract, told), sender)));
             }
         }
         Ok(Answer { body: AnswerBody::Stream(receiver), dropped, served_by, standing: None })
     }
 }
+
+/// Routing facts of a request that failed, for a client that asked for them.
+pub(super) type Told = Arc<OnceLock<String>>;
 
 /// A stream that has not committed yet.
 pub(super) type Opening = Pin<Box<dyn Future<Output = Outcome<Committed>> + Send>>;
@@ -198,6 +206,7 @@ struct Run {
     is_committed: Arc<AtomicBool>,
     /// Set when the fallback chain was asked.
     has_fallen_back: bool,
+    told: Told,
     record: Record,
 }
 
@@ -208,10 +217,13 @@ impl Run {
             Ok(primary) => self.record.account().admit(&primary).await.map(|()| primary),
             Err(fault) => Err(fault.into()),
         };
-        if let Err(denied) = &admitted {
-            self.record.settle(Ending::Error, Some(&denied.fault)).await;
+        match admitted {
+            Err(denied) => {
+                self.record.settle(Ending::Error, Some(&denied.fault)).await;
+                Err(Denied { routing: self.record.routing(), ..denied })
+            }
+            admitted => admitted,
         }
-        admitted
     }
 
     async fn whole(mut self, primary: Vec<Candidate>) -> Outcome<Answer> {
@@ -257,6 +269,10 @@ impl Run {
 
     async fn fail(&mut self, fault: Fault) -> Fault {
         self.record.settle(Ending::Error, Some(&fault)).await;
+        if let Some(routing) = self.record.routing() {
+            // Set once: a request fails once.
+            _ = self.told.set(routing);
+        }
         fault
     }
 

@@ -47,7 +47,7 @@ impl ExplainRoute for Gateway {
             Shape::Outline(outline) => (write(contract, &outline)?, outline.input_tokens),
         };
         let asked = self.read(contract, body, &caller).await?;
-        let asking = Asking::new(asked, String::new(), self.parts.clock.now().unix_s()).not_made();
+        let asking = Asking::new(asked, String::new(), self.parts.clock.now().unix_s()).not_made().of_session(question.session);
         let mut inquiry = Inquiry { gateway: self, snapshot: &snapshot, caller, asking, stated_input };
         inquiry.explain(scope, contract).await
     }
@@ -103,9 +103,9 @@ impl Inquiry<'_> {
         }
         let routes = Routes { parts, snapshot: self.snapshot, asking: &self.asking };
         let primary = routes.primary();
-        let (primary, chain_serves, no_route) = match primary {
-            Ok(primary) => (primary.candidates, primary.is_chain, None),
-            Err(fault) => (Vec::new(), false, Some(fault)),
+        let (primary, chain_serves, primary_pin, no_route) = match primary {
+            Ok(primary) => (primary.candidates, primary.is_chain, primary.pinned_by, None),
+            Err(fault) => (Vec::new(), false, None, Some(fault)),
         };
         let (limits, budget) = self.limits(account.as_ref(), &primary).await?;
         let over = over_limit(account.as_ref(), &primary, &limits, budget.as_ref());
@@ -113,8 +113,6 @@ impl Inquiry<'_> {
         let order: &[Candidate] = if chain_serves { &[] } else { &primary };
         let candidates = self.candidates(&model, order, account.as_ref()).await;
         let chains = self.chains(&model, account.as_ref()).await;
-        let is_pinned =
-            order.first().is_some_and(|first| Some(first.target.opaque_id.as_str()) == self.asking.origin());
         Ok(Explanation {
             revision: self.snapshot.revision(),
             operation: Operation::TextGenerate,
@@ -124,7 +122,7 @@ impl Inquiry<'_> {
             limits,
             budget,
             strategy: settings.strategy(&model),
-            pinned_by: is_pinned.then_some("state"),
+            pinned_by: primary_pin,
             max_attempts: settings.policy(Operation::TextGenerate).max_attempts,
             public_model: model,
             chain_serves,

@@ -46,6 +46,7 @@ use tokio::sync::watch;
 pub use admission::Caller;
 pub use count::Counted;
 pub use dispatch::{Answer, Call};
+pub use metadata::add_to_body;
 pub use states::{StateParts, States};
 
 /// How the limits of a key stand, for the headers of an answer.
@@ -75,11 +76,13 @@ pub struct Denied {
     pub fault: Fault,
     /// The limits, where the key has some and they were looked at.
     pub standing: Option<Standing>,
+    /// Routing facts as JSON, where the client asked for them and there are some.
+    pub routing: Option<String>,
 }
 
 impl From<Fault> for Denied {
     fn from(fault: Fault) -> Self {
-        Self { fault, standing: None }
+        Self { fault, standing: None, routing: None }
     }
 }
 

@@ -34,6 +34,7 @@ impl ProbeDeployment for Gateway {
             operation: Operation::TextGenerate,
             transports: transports(Wire::Chat),
             origin: None,
+            session: None,
         };
         let Some(candidate) = candidate(&target, &wants) else {
             let failure = ProbeFailure {

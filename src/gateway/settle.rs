@@ -235,11 +235,14 @@ impl Record {
             http_status: attempt.http_status,
             health_impact: impact.map(Impact::as_str),
         });
+        let answered = self.attempts.last().is_some_and(|attempt| attempt.ok);
+        let served_by = self.served_by.as_ref().filter(|_| answered).map(|target| target.opaque_id.as_str());
         Some(metadata::write(&metadata::Routing {
             served_model: served,
+            served_by,
             routing_strategy: strategies.routing.as_str(),
             unsupported_parameter_strategy: strategies.parameters.as_str(),
-            fallback_used: served != self.facts.public_model,
+            fallback_used: !served.is_empty() && served != self.facts.public_model,
             attempt_count: self.attempts.len(),
             attempts: attempts.collect(),
         }))

@@ -1,7 +1,9 @@
 //! What the endpoints that generate text share: a contract in, an answer in the same contract out.
 
+use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 
 use super::body::HeldBody;
@@ -10,7 +12,8 @@ use super::{HttpState, credentials, limits, render};
 use crate::api::envelope;
 use crate::canonical::Wire;
 use crate::fault::{Fault, Outcome};
-use crate::gateway::{Call, Denied};
+use crate::dialects::{anthropic_messages, openai_chat};
+use crate::gateway::{self, Call, Denied};
 use crate::telemetry::names::header;
 
 /// Answers one request.
@@ -29,6 +32,10 @@ pub(super) async fn generate(
         Ok(answer) => render::answer(contract, answer),
         Err(denied) => {
             let mut response = refuse(contract, &denied.fault, &id);
+            if let Some(routing) = &denied.routing {
+                let body = gateway::add_to_body(vec![write_fault(contract, &denied.fault, &id)], routing);
+                *response.body_mut() = Body::from(body.concat());
+            }
             limits::write(contract, denied.standing.as_ref(), response.headers_mut());
             response
         }
@@ -44,6 +51,16 @@ pub(super) fn with_request_id(contract: Wire, id: &str, mut response: Response) 
         response.headers_mut().insert(header::ANTHROPIC_REQUEST_ID, id);
     }
     response
+}
+
+/// The body of a fault in a contract.
+fn write_fault(contract: Wire, fault: &Fault, request_id: &str) -> Bytes {
+    match contract {
+        Wire::Chat | Wire::Responses | Wire::GenerateContent => openai_chat::fault::write_fault(fault),
+        Wire::Messages => {
+            anthropic_messages::fault::write_fault(fault, Some(request_id).filter(|id| !id.is_empty()))
+        }
+    }
 }
 
 /// A fault in the envelope of a contract.
@@ -92,11 +109,18 @@ async fn call(
         contract,
         is_strict: is_on(&parts.headers, header::STRICT)?,
         wants_routing: is_on(&parts.headers, header::ROUTING_METADATA)?,
+        session: session(&parts.headers),
         body: held.bytes.clone(),
         forwarded: passing(&parts.headers, forwarded),
         request_id: request_id(&parts.headers),
     };
     Ok((call, held))
+}
+
+/// What the client calls its session. Any text will do.
+fn session(headers: &HeaderMap) -> Option<String> {
+    let session = headers.get(header::SESSION).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    session.filter(|session| !session.is_empty())
 }
 
 /// A header that is `true`, `false` or absent.
