@@ -21,6 +21,8 @@ mod fleet;
 #[cfg(test)]
 mod gemini;
 #[cfg(test)]
+mod hedging;
+#[cfg(test)]
 mod hosts;
 #[cfg(test)]
 mod input;

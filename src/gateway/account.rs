@@ -181,6 +181,22 @@ impl Account {
         }
     }
 
+    /// Asks leave to call a second candidate beside the first: raises the money held to what both may cost. Deployments
+    /// with limits of their own are not asked in vain.
+    pub(super) async fn ask_leave_beside(&mut self, first: &Candidate, second: &Candidate) -> Outcome<bool> {
+        if second.target.limits.any() {
+            return Ok(false);
+        }
+        if self.limits().budget.is_none() {
+            return Ok(true);
+        }
+        let (Ok(one), Ok(other)) = (self.price(first), self.price(second)) else { return Ok(false) };
+        match &mut self.hold {
+            Some(hold) => self.parts.ledger.top_up(hold, NanoCents(one.0.saturating_add(other.0))).await,
+            None => Ok(false),
+        }
+    }
+
     /// Ends what is held of a deployment whose attempt failed.
     async fn leave_deployment(&mut self, tokens: u64) {
         let Some(hold) = self.deployment.take() else { return };

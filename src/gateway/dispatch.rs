@@ -21,7 +21,7 @@ use super::attempt::{AttemptInput, Deadlines, Dropped, Opened, attempt};
 use super::failure::{Failure, Repeat, worst};
 use super::lane::Asking;
 use super::metadata::{self, Strategies};
-use super::prepare::{Manner, prepare};
+use super::prepare::{Manner, Prepared, prepare};
 use super::routes::Routes;
 use super::settle::{Ending, Facts, Record};
 use super::states::{Keep, next_id};
@@ -115,8 +115,9 @@ impl Gateway {
             });
         }
         let policy = call.snapshot.settings().policy(Operation::TextGenerate);
+        let asking = Asking::new(asked, id.to_hex(), self.parts.clock.now().unix_s()).of_session(call.session);
         let mut run = Run {
-            asking: Asking::new(asked, id.to_hex(), self.parts.clock.now().unix_s()).of_session(call.session),
+            asking: Arc::new(asking),
             keep,
             parts: Arc::clone(&self.parts),
             snapshot: call.snapshot,
@@ -192,22 +193,22 @@ pub(super) type Told = Arc<OnceLock<String>>;
 pub(super) type Opening = Pin<Box<dyn Future<Output = Outcome<Committed>> + Send>>;
 
 /// One request under way.
-struct Run {
-    parts: Arc<Parts>,
-    snapshot: Arc<Snapshot>,
-    asking: Asking,
+pub(super) struct Run {
+    pub(super) parts: Arc<Parts>,
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) asking: Arc<Asking>,
     /// What keeps the answer.
     keep: Option<Keep>,
-    forwarded: HeaderMap,
+    pub(super) forwarded: HeaderMap,
     is_strict: bool,
-    policy: ExecutionPolicy,
+    pub(super) policy: ExecutionPolicy,
     end: Instant,
     /// Set when the response status has been sent: no further attempts.
     is_committed: Arc<AtomicBool>,
     /// Set when the fallback chain was asked.
     has_fallen_back: bool,
     told: Told,
-    record: Record,
+    pub(super) record: Record,
 }
 
 impl Run {
@@ -300,9 +301,21 @@ impl Run {
                 tried.extend(earlier.map(|failure| Tried { candidate, failure, is_spent: true }));
                 continue;
             };
-            let failure = match self.attempt(&candidate, pass).await {
-                Ok(opened) => return Ok((candidate, opened)),
-                Err(failure) => failure,
+            let is_late_after = if tried.is_empty() { self.late_after(&candidate) } else { None };
+            let attempted = match is_late_after.zip(queue.as_slice().first().cloned()) {
+                Some((late, second)) => {
+                    let raced = self.race(candidate, pass, second, late).await;
+                    if raced.used_second {
+                        queue.next();
+                    }
+                    tried.extend(raced.failed.map(|(candidate, failure)| Tried { candidate, failure, is_spent: false }));
+                    raced.ended
+                }
+                None => (self.attempt(&candidate, pass).await, candidate),
+            };
+            let (failure, candidate) = match attempted {
+                (Ok(opened), candidate) => return Ok((candidate, opened)),
+                (Err(failure), candidate) => (failure, candidate),
             };
             if failure.refused_as.is_some() {
                 tried.push(Tried { candidate, failure, is_spent: true });
@@ -405,10 +418,32 @@ impl Run {
     }
 
     async fn attempt(&mut self, candidate: &Candidate, pass: Pass) -> Result<Opened, Failure> {
+        let prepared = self.begin(candidate, pass).await?;
+        attempt(&AttemptInput {
+            parts: &self.parts,
+            candidate,
+            asking: &self.asking,
+            forwarded: &self.forwarded,
+            prepared,
+            deadlines: self.deadlines(candidate),
+        })
+        .await
+    }
+
+    /// Prepares the request for a candidate.
+    pub(super) async fn prepare(&self, candidate: &Candidate) -> Result<Prepared, Failure> {
         let strategy = self.snapshot.settings().unsupported_parameter_strategy;
         let manner = Manner { is_strict: self.is_strict, strategy };
-        let preparing = prepare(&self.parts, &self.asking, candidate, manner, self.end).await;
-        let prepared = match preparing {
+        prepare(&self.parts, &self.asking, candidate, manner, self.end).await
+    }
+
+    pub(super) fn deadlines(&self, candidate: &Candidate) -> Deadlines {
+        Deadlines { first_output: self.first_output(candidate), idle: ms(self.policy.idle_ms), end: self.end }
+    }
+
+    /// Prepares an attempt and notes that it begins.
+    pub(super) async fn begin(&mut self, candidate: &Candidate, pass: Pass) -> Result<Prepared, Failure> {
+        let prepared = match self.prepare(candidate).await {
             Ok(prepared) => prepared,
             Err(failure) => {
                 match failure.refused_as {
@@ -420,16 +455,7 @@ impl Run {
         };
         self.record.attempt_begins(&candidate.target, Some(pass));
         self.record.thinks(prepared.steps);
-        let first_output = self.first_output(candidate);
-        attempt(&AttemptInput {
-            parts: &self.parts,
-            candidate,
-            asking: &self.asking,
-            forwarded: &self.forwarded,
-            prepared,
-            deadlines: Deadlines { first_output, idle: ms(self.policy.idle_ms), end: self.end },
-        })
-        .await
+        Ok(prepared)
     }
 
     /// How long the first output of a stream may take: longer for a model that thinks first.

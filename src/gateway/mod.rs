@@ -2,7 +2,7 @@
 //!
 //! - [`admission`]: who calls, and what they may; `account`: what a request may use, held before its first attempt.
 //! - [`dispatch`]: candidates, retries and fallbacks until one answer commits.
-//! - [`attempt`]: one call of one deployment.
+//! - [`attempt`]: one call of one deployment; `hedge`: two at a time, where the first is late.
 //! - `prepare`: the request as a candidate gets it; `materialise`: content by URL, fetched for those that read no URLs.
 //! - `lane`: the request and its answer in the wire of a candidate.
 //! - `metadata`: routing facts in an answer.
@@ -24,6 +24,7 @@ pub mod count;
 pub mod dispatch;
 mod explain;
 pub mod failure;
+mod hedge;
 mod lane;
 mod materialise;
 mod metadata;

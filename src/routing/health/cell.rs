@@ -14,6 +14,8 @@ use crate::domain::settings::RouterSettings;
 const NEWEST: f64 = 0.2;
 /// Distinct requests that have to find the configuration wrong.
 const WITNESSES: u32 = 2;
+/// Times to the first output that are remembered.
+const FIRSTS: usize = 64;
 
 #[derive(Debug, Default)]
 pub(super) struct Cell {
@@ -35,6 +37,8 @@ struct State {
     openings: u32,
     latency_ms: Option<f64>,
     tokens_per_second: Option<f64>,
+    /// Times to the first output of streams in milliseconds, a ring of the newest.
+    firsts: VecDeque<u32>,
     /// Requests and tokens, by second.
     seconds: Window<60>,
     /// Answers and failures, by minute.
@@ -147,6 +151,20 @@ impl Cell {
             state.failures = (0..settings.allowed_fails).map(|_| now).collect();
         }
         closes
+    }
+
+    /// A stream began to answer after so long.
+    pub(super) fn began_to_answer(&self, after: Duration) {
+        let mut state = self.lock();
+        if state.firsts.len() >= FIRSTS {
+            state.firsts.pop_front();
+        }
+        state.firsts.push_back(u32::try_from(after.as_millis()).unwrap_or(u32::MAX));
+    }
+
+    /// Adds the times to the first output.
+    pub(super) fn add_firsts(&self, all: &mut Vec<u32>) {
+        all.extend(&self.lock().firsts);
     }
 
     /// For how long it is open, as of which revision, and how often it has opened; `None`: it is closed.

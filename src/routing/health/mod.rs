@@ -34,6 +34,8 @@ pub use share::Shared;
 
 /// Cells of deployments that are gone are let go when there are so many more cells than deployments.
 const SPARE_CELLS: usize = 256;
+/// Streams that have to have answered before their usual time says something.
+const ENOUGH_FIRSTS: usize = 20;
 
 /// Whether a deployment takes a request now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -184,7 +186,24 @@ impl Health {
             account: target.upstream_account,
             revision: target.revision,
             ticket: is_probe.then_some(ticket),
+            began: None,
         })
+    }
+
+    /// The time within which 95 of 100 streams of these deployments began to answer; `None` before enough did.
+    #[must_use]
+    pub fn usual_first_output<'a>(&self, targets: impl IntoIterator<Item = &'a Target>) -> Option<Duration> {
+        let cells = self.cells.load();
+        let mut all = Vec::new();
+        for cell in targets.into_iter().filter_map(|target| cells.get(&target.id)) {
+            cell.add_firsts(&mut all);
+        }
+        if all.len() < ENOUGH_FIRSTS {
+            return None;
+        }
+        all.sort_unstable();
+        let ms = all.get((all.len() * 95).div_ceil(100) - 1).copied()?;
+        Some(Duration::from_millis(ms.into()))
     }
 
     /// A test of the deployment succeeded: circuit and quarantine end.
@@ -250,16 +269,21 @@ pub struct Pass {
     revision: crate::domain::ids::Revision,
     /// Held by the one request that tries a half-open circuit.
     ticket: Option<u64>,
+    began: Option<Instant>,
 }
 
 impl Pass {
     /// The request is on its way.
     pub fn begins(&mut self, now: Instant) {
+        self.began = Some(now);
         self.cell.counts_request(self.health.at(now));
     }
 
     /// The attempt brought its first output: a half-open circuit lets others in again, on probation.
-    pub fn committed(&mut self, now: Instant) {
+    pub fn committed(&mut self, now: Instant, is_stream: bool) {
+        if let Some(began) = self.began.filter(|_| is_stream) {
+            self.cell.began_to_answer(now.saturating_duration_since(began));
+        }
         if let Some(ticket) = self.ticket.take() {
             let closed = self.cell.on_probation(self.revision, ticket, (&self.settings, now));
             self.tell_closed(closed);

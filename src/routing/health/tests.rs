@@ -128,7 +128,7 @@ fn a_probe_whose_output_began_lets_others_in_but_the_next_failure_opens() {
     (0..4).for_each(|_| assert_ne!(world.fail(Blow::Transient), Impact::None));
     world.pass_s(5);
     let mut probe = world.enter().unwrap();
-    probe.committed(world.now());
+    probe.committed(world.now(), true);
     assert_eq!(world.availability(), Availability::Available);
     assert_eq!(probe.failed(Blow::Transient, true, world.now()), Impact::Opened);
     assert_eq!(world.availability(), cooldown(10));
