@@ -193,7 +193,8 @@ async fn every_fault_of_a_provider_has_its_retries_its_fallback_and_its_circuit(
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_does_not_read_is_no_fault_of_the_provider() {
     let world = World::of(&["stub-flood"]).await;
-    let settings = json!({"allowedFails": 0, "executionPolicies": {"text.generate": {"idleMs": 200, "maxAttempts": 1}}});
+    let settings =
+        json!({"allowedFails": 0, "executionPolicies": {"text.generate": {"idleMs": 200, "maxAttempts": 1}}});
     world.configure("PUT", "/admin/router-settings", &settings).await;
     let opened = world.open(&streamed("my/flood")).await;
     // Five times as long as the provider may be silent.
@@ -255,7 +256,9 @@ async fn an_outage_of_one_provider_of_two_is_not_noticed_by_clients() {
         let mut opened_after = None;
         while begun.elapsed() < outage {
             let pool = world.client.get("/v1/models/my/pool/deployments", Some(&world.key)).await;
-            if opened_after.is_none() && pool.ok()["data"].as_array().unwrap().iter().any(|one| one["status"] == "cooldown") {
+            if opened_after.is_none()
+                && pool.ok()["data"].as_array().unwrap().iter().any(|one| one["status"] == "cooldown")
+            {
                 opened_after = Some(begun.elapsed());
                 clients.is_open.store(true, Ordering::Relaxed);
             }
@@ -273,7 +276,8 @@ async fn an_outage_of_one_provider_of_two_is_not_noticed_by_clients() {
         opened_after
     };
     let (opened_after, _) = tokio::join!(conduct, join_all(workers));
-    let [asked, failed, since] = [&clients.asked, &clients.failed, &clients.failed_since_open].map(|count| count.load(Ordering::Relaxed));
+    let [asked, failed, since] =
+        [&clients.asked, &clients.failed, &clients.failed_since_open].map(|count| count.load(Ordering::Relaxed));
     println!(
         "an outage of {} s of one provider of two: {asked} requests, {failed} failed ({:.3} %), {since} since its circuit opened ({} ms after it began)",
         outage.as_secs_f32(),

@@ -14,7 +14,9 @@ async fn pool(world: &World) -> Tunnel {
     let tunnel = Tunnel::to(world.stub.address(), Passage::Open).await;
     let price = json!({"inputCentsPerMTokens": "1000", "outputCentsPerMTokens": "1000"});
     let credentials = json!({"apiKey": "sk-a", "baseUrl": format!("http://{}/v1", tunnel.address)});
-    world.deploy_with("my/pool", "gpt-late", json!({"priority": 5, "pricing": price, "credentials": credentials})).await;
+    world
+        .deploy_with("my/pool", "gpt-late", json!({"priority": 5, "pricing": price, "credentials": credentials}))
+        .await;
     world.deploy_with("my/pool", "gpt-spare", json!({"pricing": price})).await;
     for _ in 0..30 {
         assert_eq!(world.stream("my/pool").await.status, 200);

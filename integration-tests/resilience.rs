@@ -331,14 +331,18 @@ async fn requests_of_a_session_go_to_one_deployment_where_that_is_switched_on() 
     let mut cached = plain.clone();
     cached["prompt_cache_key"] = json!("one");
     assert_eq!(all("", &cached).await, first, "the key of the prompt's cache is a session, too");
-    assert_eq!(all("one", &json!({"model": "my/pool", "messages": plain["messages"], "prompt_cache_key": "two"})).await, first);
+    assert_eq!(
+        all("one", &json!({"model": "my/pool", "messages": plain["messages"], "prompt_cache_key": "two"})).await,
+        first
+    );
     assert!(all("", &plain).await.len() > 1, "without a session chance decides");
     let mut homes = std::collections::BTreeSet::new();
     for session in 0..24 {
         homes.insert(served(&format!("session {session}"), &plain).await);
     }
     assert!(homes.len() > 2, "{homes:?}");
-    let explained = world.configure("POST", "/admin/route/explain", &json!({"publicModel": "my/pool", "session": "one"})).await;
+    let explained =
+        world.configure("POST", "/admin/route/explain", &json!({"publicModel": "my/pool", "session": "one"})).await;
     assert_eq!(explained["pinnedBy"], "session");
     assert_eq!(explained["candidates"][0]["opaqueId"].as_str(), first.first().map(String::as_str));
     settings(&world, json!({"sessionPinning": true, "modelOverrides": {"my/pool": {"sessionPinning": false}}})).await;

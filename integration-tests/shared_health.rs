@@ -72,7 +72,8 @@ impl Pair {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_opens_closes_and_throttles_on_one_replica_does_on_the_other_within_a_second() {
-    let once = json!({"allowedFails": 0, "cooldownSeconds": 60, "executionPolicies": {"text.generate": {"maxAttempts": 1}}});
+    let once =
+        json!({"allowedFails": 0, "cooldownSeconds": 60, "executionPolicies": {"text.generate": {"maxAttempts": 1}}});
     let pair = Pair::start(once, &[]).await;
     let (a, b) = (&pair.a, &pair.b);
     // News that comes before the replicas have heard of each other would be told again in five seconds.
@@ -131,7 +132,8 @@ async fn without_redis_each_replica_goes_by_what_it_sees() {
     let address = tokio::net::lookup_host((address.host_str().unwrap(), address.port().unwrap_or(6379)));
     let tunnel = Tunnel::to(address.await.unwrap().next().unwrap(), Passage::Open).await;
     let through = format!("redis://{}/0", tunnel.address);
-    let settings = json!({"allowedFails": 0, "cooldownSeconds": 1, "executionPolicies": {"text.generate": {"maxAttempts": 1}}});
+    let settings =
+        json!({"allowedFails": 0, "cooldownSeconds": 1, "executionPolicies": {"text.generate": {"maxAttempts": 1}}});
     let pair = Pair::start(settings, &[("REDIS_URL", &through), ("LEDGER_FAIL_OPEN", "true")]).await;
     pair.deploy("my/flaky", "stub-flaky").await;
     tunnel.set(Passage::Cut);

@@ -7,8 +7,8 @@
 use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -308,7 +308,11 @@ impl Run {
                     if raced.used_second {
                         queue.next();
                     }
-                    tried.extend(raced.failed.map(|(candidate, failure)| Tried { candidate, failure, is_spent: false }));
+                    tried.extend(raced.failed.map(|(candidate, failure)| Tried {
+                        candidate,
+                        failure,
+                        is_spent: false,
+                    }));
                     raced.ended
                 }
                 None => (self.attempt(&candidate, pass).await, candidate),

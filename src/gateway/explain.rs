@@ -47,7 +47,8 @@ impl ExplainRoute for Gateway {
             Shape::Outline(outline) => (write(contract, &outline)?, outline.input_tokens),
         };
         let asked = self.read(contract, body, &caller).await?;
-        let asking = Asking::new(asked, String::new(), self.parts.clock.now().unix_s()).not_made().of_session(question.session);
+        let asking =
+            Asking::new(asked, String::new(), self.parts.clock.now().unix_s()).not_made().of_session(question.session);
         let mut inquiry = Inquiry { gateway: self, snapshot: &snapshot, caller, asking, stated_input };
         inquiry.explain(scope, contract).await
     }

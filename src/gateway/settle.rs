@@ -171,7 +171,8 @@ impl Record {
 
     /// The first has answered, and the second is cancelled.
     pub(super) fn second_lost(&mut self, aside: &Aside) {
-        let overtaken = AttemptRecord { class: Some(HEDGE.to_owned()), detail: Some(OVERTAKEN.to_owned()), ..self.beside(aside) };
+        let overtaken =
+            AttemptRecord { class: Some(HEDGE.to_owned()), detail: Some(OVERTAKEN.to_owned()), ..self.beside(aside) };
         self.note_beside(overtaken, None);
     }
 

@@ -11,8 +11,8 @@ use super::edge::request_id;
 use super::{HttpState, credentials, limits, render};
 use crate::api::envelope;
 use crate::canonical::Wire;
-use crate::fault::{Fault, Outcome};
 use crate::dialects::{anthropic_messages, openai_chat};
+use crate::fault::{Fault, Outcome};
 use crate::gateway::{self, Call, Denied};
 use crate::telemetry::names::header;
 
@@ -57,9 +57,7 @@ pub(super) fn with_request_id(contract: Wire, id: &str, mut response: Response) 
 fn write_fault(contract: Wire, fault: &Fault, request_id: &str) -> Bytes {
     match contract {
         Wire::Chat | Wire::Responses | Wire::GenerateContent => openai_chat::fault::write_fault(fault),
-        Wire::Messages => {
-            anthropic_messages::fault::write_fault(fault, Some(request_id).filter(|id| !id.is_empty()))
-        }
+        Wire::Messages => anthropic_messages::fault::write_fault(fault, Some(request_id).filter(|id| !id.is_empty())),
     }
 }
 

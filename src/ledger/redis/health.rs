@@ -175,11 +175,9 @@ impl RedisHealth {
                 openings: *openings,
                 ..self.message("opened")
             },
-            HealthNews::Closed { deployment, revision } => Message {
-                deployment: Some(deployment.to_string()),
-                revision: revision.0,
-                ..self.message("closed")
-            },
+            HealthNews::Closed { deployment, revision } => {
+                Message { deployment: Some(deployment.to_string()), revision: revision.0, ..self.message("closed") }
+            }
             HealthNews::Throttled { account, wait } => {
                 let account = account.iter().map(|byte| format!("{byte:02x}")).collect();
                 Message { account: Some(account), ms: ms(wait), ..self.message("throttled") }
@@ -204,7 +202,8 @@ impl RedisHealth {
 
     /// Passes news on. Answers whether someone came who knows nothing yet.
     fn hear(&self, payload: &[u8], hears: &dyn HearHealth) -> bool {
-        let Some(message) = serde_json::from_slice::<Message>(payload).ok().filter(|message| message.v == VERSION) else {
+        let Some(message) = serde_json::from_slice::<Message>(payload).ok().filter(|message| message.v == VERSION)
+        else {
             return false;
         };
         if message.from == self.replica {
@@ -305,9 +304,7 @@ fn read(message: &Message) -> Option<HealthNews> {
     let revision = Revision(message.revision);
     let deployment = || message.deployment.as_deref()?.parse::<DeploymentId>().ok();
     match message.kind.as_str() {
-        "opened" => {
-            Some(HealthNews::Opened { deployment: deployment()?, revision, wait, openings: message.openings })
-        }
+        "opened" => Some(HealthNews::Opened { deployment: deployment()?, revision, wait, openings: message.openings }),
         "closed" => Some(HealthNews::Closed { deployment: deployment()?, revision }),
         "throttled" => Some(HealthNews::Throttled { account: account(message.account.as_deref()?)?, wait }),
         _ => None,

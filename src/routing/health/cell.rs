@@ -92,13 +92,7 @@ impl Cell {
         }
     }
 
-    pub(super) fn enter(
-        &self,
-        revision: Revision,
-        at: Moment,
-        probe: (u64, Duration),
-        is_shared: bool,
-    ) -> Entry {
+    pub(super) fn enter(&self, revision: Revision, at: Moment, probe: (u64, Duration), is_shared: bool) -> Entry {
         let mut state = self.lock();
         state.follow(revision);
         let entry = match &mut state.open {
@@ -346,12 +340,18 @@ impl State {
         let cooldown = doubled.min(settings.max_cooldown_seconds.into());
         self.openings = self.openings.saturating_add(1);
         self.failures.clear();
-        self.open = Some(Open { until: now + Duration::from_secs(cooldown), probe: None, lease: None, is_wanted: false });
+        self.open =
+            Some(Open { until: now + Duration::from_secs(cooldown), probe: None, lease: None, is_wanted: false });
     }
 
     fn quarantine(&mut self, settings: &RouterSettings, now: Instant) {
         self.failures.clear();
-        self.open = Some(Open { until: now + seconds(settings.configuration_cooldown_seconds), probe: None, lease: None, is_wanted: false });
+        self.open = Some(Open {
+            until: now + seconds(settings.configuration_cooldown_seconds),
+            probe: None,
+            lease: None,
+            is_wanted: false,
+        });
     }
 }
 

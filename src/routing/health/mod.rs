@@ -16,8 +16,8 @@ mod share;
 mod throttle;
 mod window;
 
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -139,7 +139,9 @@ impl Health {
     pub fn new(origin: Instant) -> Self {
         Self {
             origin,
-            cells: ArcSwap::default(), throttles: Throttles::default(), tickets: AtomicU64::new(1),
+            cells: ArcSwap::default(),
+            throttles: Throttles::default(),
+            tickets: AtomicU64::new(1),
             others: OnceLock::new(),
         }
     }
@@ -148,7 +150,8 @@ impl Health {
     #[must_use]
     pub fn standing(&self, target: &Target, now: Instant) -> Standing {
         let known = self.cells.load().get(&target.id).cloned();
-        let mut standing = known.map_or(Standing::UNKNOWN, |cell| cell.standing(target.revision, self.at(now), self.is_shared()));
+        let mut standing =
+            known.map_or(Standing::UNKNOWN, |cell| cell.standing(target.revision, self.at(now), self.is_shared()));
         if let (Availability::Available | Availability::HalfOpen, Some(wait)) =
             (standing.availability, self.throttles.wait(&target.upstream_account, now))
         {

@@ -138,7 +138,10 @@ fn health_aware_shares_by_weight_and_success_and_trusts_the_unproven_half() {
 fn a_model_may_have_a_strategy_of_its_own_and_tiers_come_first() {
     let mut edit = snapshot(RoutingStrategy::SimpleShuffle, vec![weighted(1, 1), weighted(2, 1)]).edit();
     edit.set_settings(RouterSettings {
-        model_overrides: BTreeMap::from([("m".to_owned(), crate::domain::settings::ModelOverride::strategy(RoutingStrategy::LeastBusy))]),
+        model_overrides: BTreeMap::from([(
+            "m".to_owned(),
+            crate::domain::settings::ModelOverride::strategy(RoutingStrategy::LeastBusy),
+        )]),
         ..RouterSettings::default()
     });
     edit.put_deployment(Target { priority: 5, ..weighted(3, 1) });
@@ -225,7 +228,9 @@ fn sessions_are_shared_by_weight_and_only_those_move_whose_deployment_goes() {
 
 #[test]
 fn what_is_said_of_shares_is_what_the_draws_show() {
-    let targets = || vec![weighted(1, 3), weighted(2, 1), weighted(3, 2), weighted(4, 0), Target { priority: -1, ..weighted(5, 9) }];
+    let targets = || {
+        vec![weighted(1, 3), weighted(2, 1), weighted(3, 2), weighted(4, 0), Target { priority: -1, ..weighted(5, 9) }]
+    };
     let standings = [
         unknown(|standing| {
             (standing.in_flight, standing.latency_ms, standing.success_rate) = (1, Some(30.0), Some(0.5));
@@ -257,8 +262,11 @@ fn what_is_said_of_shares_is_what_the_draws_show() {
             .collect();
         let said = shares(strategy, &usable);
         assert!((said.iter().sum::<f64>() - 1.0).abs() < 1e-9, "{strategy:?}: {said:?}");
-        let expected: Vec<(usize, usize)> =
-            usable.iter().zip(&said).map(|(member, share)| (number(&member.0.target), (share * 10_000.0) as usize)).collect();
+        let expected: Vec<(usize, usize)> = usable
+            .iter()
+            .zip(&said)
+            .map(|(member, share)| (number(&member.0.target), (share * 10_000.0) as usize))
+            .collect();
         close_to(&drawn, &expected);
     }
 }

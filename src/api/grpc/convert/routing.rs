@@ -12,7 +12,9 @@ use crate::domain::fallback::{FallbackChain, FallbackReason};
 use crate::domain::ids::Revision;
 use crate::domain::names::PublicModel;
 use crate::domain::operation::Operation;
-use crate::domain::settings::{ExecutionPolicy, ModelOverride, ParameterStrategy, RoutingStrategy, SettingsPatch, StoredSettings};
+use crate::domain::settings::{
+    ExecutionPolicy, ModelOverride, ParameterStrategy, RoutingStrategy, SettingsPatch, StoredSettings,
+};
 use crate::fault::{Fault, Outcome};
 
 /// The fields of the settings, as masks name them.
@@ -226,7 +228,10 @@ mod tests {
     #[test]
     fn settings_are_answered_whole_and_read_back() {
         let settings = RouterSettings {
-            model_overrides: BTreeMap::from([("general".to_owned(), RoutingStrategy::SimpleShuffle)]),
+            model_overrides: BTreeMap::from([(
+                "general".to_owned(),
+                ModelOverride::strategy(RoutingStrategy::SimpleShuffle),
+            )]),
             allowed_fails: 9,
             ..RouterSettings::default()
         };

@@ -12,7 +12,9 @@ use crate::domain::fallback::{FallbackChain, FallbackReason};
 use crate::domain::ids::Revision;
 use crate::domain::names::PublicModel;
 use crate::domain::operation::Operation;
-use crate::domain::settings::{ExecutionPolicy, ModelOverride, ParameterStrategy, RoutingStrategy, SettingsPatch, StoredSettings};
+use crate::domain::settings::{
+    ExecutionPolicy, ModelOverride, ParameterStrategy, RoutingStrategy, SettingsPatch, StoredSettings,
+};
 
 /// The settings, as answered: every field, every operation with its deadlines in force.
 #[derive(Debug, Serialize)]
@@ -82,7 +84,8 @@ pub(crate) fn read_settings(object: &mut Object<'_>, problems: &mut Problems) ->
         routing_strategy: object
             .read("routingStrategy", problems, |field| field.word(RoutingStrategy::parse, &strategies)),
         model_overrides: object.object("modelOverrides", problems, |models, problems| {
-            let read = |(model, field): (String, Field<'_>)| Some((model, read_override(&field, problems, &strategies)?));
+            let read =
+                |(model, field): (String, Field<'_>)| Some((model, read_override(&field, problems, &strategies)?));
             models.rest().into_iter().filter_map(read).collect()
         }),
         session_pinning: object.boolean("sessionPinning", problems),
