@@ -5,7 +5,9 @@ use serde_json::{Map, Value, json};
 use super::call::Client;
 use super::print::{Column, Output};
 use super::{Done, Failure, fields, json};
-use crate::config::admin::{AdminVerb, Body, DeploymentVerb, FallbackVerb, KeyVerb, RouteVerb, SettingsVerb};
+use crate::config::admin::{
+    AdminVerb, Body, CacheVerb, DeploymentVerb, FallbackVerb, KeyVerb, RouteVerb, SettingsVerb,
+};
 
 /// Rows asked for at once, and most that are listed.
 const PAGE: u64 = 500;
@@ -109,6 +111,10 @@ pub(super) async fn run(client: &Client, output: Output, verb: AdminVerb) -> Don
             let request = json!({"updateMask": mask(client, "RoutingService/UpdateSettings", "settings", &fields)?,
                 "settings": fields, "validateOnly": body.validate_only});
             output.one(&client.call("RoutingService/UpdateSettings", &request).await?)
+        }
+        AdminVerb::Cache(CacheVerb::Invalidate { filters }) => {
+            let request = Value::Object(fields::assignments(&filters)?);
+            output.one(&client.call("CacheService/Invalidate", &request).await?)
         }
         AdminVerb::Route(RouteVerb::Explain(body)) => explain(client, output, &body).await,
         AdminVerb::Providers => {

@@ -78,6 +78,9 @@ pub enum AdminVerb {
     /// Router settings
     #[command(subcommand)]
     Settings(SettingsVerb),
+    /// The response cache
+    #[command(subcommand)]
+    Cache(CacheVerb),
     /// What would become of a request
     #[command(subcommand)]
     Route(RouteVerb),
@@ -239,6 +242,16 @@ pub enum SettingsVerb {
     Get,
     /// Change some
     Set(Body),
+}
+
+/// What can be done with the response cache.
+#[derive(Debug, Clone, Subcommand)]
+pub enum CacheVerb {
+    /// Remove answers on all replicas, and say how many: operation=NAME virtualKeyId=ID, each optional
+    Invalidate {
+        /// Which ones: name=value
+        filters: Vec<String>,
+    },
 }
 
 /// The configuration as a file.

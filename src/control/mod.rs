@@ -4,6 +4,7 @@
 //! answer. So what was answered OK is in force on this replica.
 
 mod audit;
+pub mod cache;
 pub mod catalog;
 mod check;
 pub mod declarative;
@@ -19,6 +20,7 @@ mod write;
 
 use std::sync::Arc;
 
+pub use cache::CachedAnswers;
 pub use catalog::CatalogView;
 pub use declarative::Declarative;
 pub use deployment::Deployments;
@@ -31,6 +33,9 @@ pub use virtual_key::{IssuedKey, VirtualKeys};
 /// What [`Deployments::resolve`] answers.
 pub use crate::catalog::{ProfileSource, Resolved};
 
+/// What [`CachedAnswers::invalidate`] removes.
+pub use crate::cache::Scope as CacheScope;
+
 /// What [`VirtualKeys::usage`] answers.
 pub use crate::ledger::KeyUsage;
 
@@ -40,6 +45,7 @@ pub use crate::routing::Probed;
 /// What [`Routing::explain`] is asked and answers.
 pub use crate::routing::explain;
 
+use crate::cache::ResponseCache;
 use crate::catalog::Catalog;
 use crate::domain::ids::Revision;
 use crate::ledger::Ledger;
@@ -65,6 +71,8 @@ pub struct Control {
     pub declarative: Arc<Declarative>,
     /// The replicas of a fleet.
     pub replicas: Arc<Replicas>,
+    /// The response cache.
+    pub cache: Arc<CachedAnswers>,
 }
 
 /// What the use cases work with.
@@ -86,6 +94,8 @@ pub struct Parts {
     pub ledger: Arc<dyn Ledger>,
     /// Calls a deployment that is to be tested.
     pub probe: Arc<dyn ProbeDeployment>,
+    /// The response cache.
+    pub cache: Arc<dyn ResponseCache>,
     /// Says what would become of a request.
     pub explainer: Arc<dyn ExplainRoute>,
 }
@@ -130,6 +140,7 @@ impl Control {
             deployments,
             virtual_keys,
             declarative: Arc::new(declarative),
+            cache: Arc::new(CachedAnswers::new(parts.clone())),
             routing: Arc::new(Routing::new(parts)),
             replicas: Arc::new(replicas),
         }

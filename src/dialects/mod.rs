@@ -10,6 +10,7 @@
 
 pub mod anthropic_messages;
 mod breakpoint;
+pub mod cacheable;
 pub mod fidelity;
 mod fields;
 pub mod forward;

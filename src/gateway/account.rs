@@ -35,6 +35,8 @@ pub(super) struct Account {
     weight: Weight,
     /// What it holds of its key's limits.
     hold: Option<Hold>,
+    /// How the key's requests per minute stood when the request was counted, where that came before anything was held.
+    counted: Option<Standing>,
     /// What it holds of the limits of the deployment that is being called.
     deployment: Option<Hold>,
 }
@@ -84,7 +86,7 @@ impl Account {
             refuse_unpriced(&weight, is_hard)?;
         }
         let operation = OperationId::from_uuid(new_id(parts));
-        Ok(Self { parts: Arc::clone(parts), key, operation, size, weight, hold: None, deployment: None })
+        Ok(Self { parts: Arc::clone(parts), key, operation, size, weight, hold: None, counted: None, deployment: None })
     }
 
     pub(super) fn operation(&self) -> OperationId {
@@ -110,12 +112,46 @@ impl Account {
 
     /// How the key's limits stand, where it has some.
     pub(super) fn standing(&self) -> Option<Standing> {
-        self.hold.as_ref().filter(|_| self.limits().any()).map(|hold| hold.standing)
+        let standing = self.hold.as_ref().filter(|_| self.limits().any()).map(|hold| hold.standing);
+        standing.map(|standing| self.with_count(standing))
     }
 
     /// What is held, for the settlement: of the key, of the deployment.
     pub(super) fn take_holds(&mut self) -> (Option<Hold>, Option<Hold>) {
         (self.hold.take(), self.deployment.take())
+    }
+
+    /// Counts the request and holds nothing: a look-up comes first.
+    pub(super) async fn count(&mut self) -> Result<(), Denied> {
+        let Some(key) = self.key.clone() else { return Ok(()) };
+        let ask = Ask {
+            operation: self.operation,
+            subject: Subject::Key(key.id),
+            limits: Limits { rpm: key.limits.rpm, ..Limits::default() },
+            tokens: 0,
+            budget: NanoCents(0),
+            least: NanoCents(0),
+        };
+        match self.parts.ledger.admit(&ask).await? {
+            Admitted::Held(hold) => {
+                // Requests are counted for good; the place that comes with it is not for those that only look.
+                if ask.limits.any() {
+                    self.parts.ledger.release(&hold, 0).await?;
+                }
+                self.counted = Some(hold.standing);
+                self.hold = Some(hold);
+                Ok(())
+            }
+            Admitted::Refused(refusal) => {
+                let fault = self.refused(&refusal, &key.limits, &[]);
+                Err(Denied { standing: Some(refusal.standing), ..Denied::from(fault) })
+            }
+        }
+    }
+
+    /// Requests per minute are not looked at again where they were counted before.
+    fn with_count(&self, standing: Standing) -> Standing {
+        Standing { requests: standing.requests.or(self.counted.and_then(|counted| counted.requests)), ..standing }
     }
 
     /// Holds what the request may use at the dearest of its primary tier. Waits while only others' holds are in the way.
@@ -125,7 +161,7 @@ impl Account {
         let ask = Ask {
             operation: self.operation,
             subject: Subject::Key(key.id),
-            limits: key.limits,
+            limits: Limits { rpm: key.limits.rpm.filter(|_| self.counted.is_none()), ..key.limits },
             tokens: if key.limits.tpm.is_some() { self.tokens(plan) } else { 0 },
             budget,
             least: self.least(plan),
@@ -142,7 +178,7 @@ impl Account {
             };
             if refusal.reason != Reason::BudgetReserved || Instant::now() + pause > patience {
                 let fault = self.refused(&refusal, &key.limits, plan);
-                return Err(Denied { standing: Some(refusal.standing), ..Denied::from(fault) });
+                return Err(Denied { standing: Some(self.with_count(refusal.standing)), ..Denied::from(fault) });
             }
             tokio::time::sleep(pause).await;
             pause = LAST_LOOK.min(pause * 2);
@@ -345,6 +381,7 @@ impl Account {
                 size,
                 weight: self.weight.clone(),
                 hold: None,
+                counted: None,
                 deployment: None,
             };
             smaller.dearest(plan).is_ok_and(|price| price <= left)

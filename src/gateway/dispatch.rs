@@ -18,9 +18,10 @@ use tokio::time::Instant;
 
 use super::account::{Account, Leave};
 use super::attempt::{AttemptInput, Deadlines, Dropped, Opened, attempt};
+use super::caching::{self, CacheStatus, Flight, Fresh, Sameness, Through};
 use super::failure::{Failure, Repeat, worst};
 use super::lane::Asking;
-use super::metadata::{self, Strategies};
+use super::metadata::Strategies;
 use super::prepare::{Manner, Prepared, prepare};
 use super::routes::Routes;
 use super::settle::{Ending, Facts, Record};
@@ -28,6 +29,7 @@ use super::states::{Keep, next_id};
 use super::stream::{self, Committed};
 use super::{Caller, Denied, Gateway, Parts};
 use crate::canonical::Wire;
+use crate::dialects::cacheable::is_complete;
 use crate::dialects::{self, Asked, openai_responses};
 use crate::domain::fallback::FallbackReason;
 use crate::domain::operation::Operation;
@@ -65,6 +67,8 @@ pub struct Call {
     pub forwarded: HeaderMap,
     /// Its id.
     pub request_id: String,
+    /// How long its answer may be kept in the response cache, where it opted in.
+    pub cache: Option<Duration>,
 }
 
 /// What the client gets.
@@ -78,6 +82,8 @@ pub struct Answer {
     pub served_by: Option<String>,
     /// How the limits of the key stand, where it has some.
     pub standing: Option<Standing>,
+    /// What part the response cache had, where the request opted in.
+    pub cache: Option<CacheStatus>,
 }
 
 /// The body of an answer.
@@ -98,6 +104,19 @@ impl Gateway {
         let id = next_id(self.parts.clock.now(), self.parts.dice.as_ref());
         let (asked, keep) = self.scan(call.contract, call.body, &call.caller, id).await?;
         let is_stream = asked.is_stream();
+        let through = call.cache.filter(|_| keep.is_none() && !is_stream).and_then(|ttl| {
+            let same = Sameness {
+                caller: &call.caller,
+                snapshot: &call.snapshot,
+                contract: call.contract.as_str(),
+                operation: Operation::TextGenerate,
+                model: asked.model(),
+                body: asked.bytes(),
+                forwarded: &call.forwarded,
+                is_strict: call.is_strict,
+            };
+            Through::of(&same, ttl)
+        });
         let account = Account::open(&self.parts, &call.caller, call.contract, asked.bytes())?;
         let facts = Facts {
             request_id: call.request_id,
@@ -130,12 +149,16 @@ impl Gateway {
             told: Told::default(),
             record,
         };
+        if let Some(through) = through {
+            return caching::serve(&self.parts, through, run).await;
+        }
+        let cache = call.cache.map(|_| CacheStatus::Bypass);
         let told = Arc::clone(&run.told);
         let primary = run.admit().await?;
         let standing = run.record.standing();
         let answered = if is_stream { self.open_stream(run, primary).await } else { run.whole(primary).await };
         match answered {
-            Ok(answer) => Ok(Answer { standing, ..answer }),
+            Ok(answer) => Ok(Answer { standing, cache, ..answer }),
             Err(fault) => Err(Denied { fault, standing, routing: told.get().cloned() }),
         }
     }
@@ -182,7 +205,7 @@ impl Gateway {
                 self.parts.spawn.spawn(Box::pin(stream::pump_when_open(parts, opening, (contract, told), sender)));
             }
         }
-        Ok(Answer { body: AnswerBody::Stream(receiver), dropped, served_by, standing: None })
+        Ok(Answer { body: AnswerBody::Stream(receiver), dropped, served_by, standing: None, cache: None })
     }
 }
 
@@ -191,6 +214,21 @@ pub(super) type Told = Arc<OnceLock<String>>;
 
 /// A stream that has not committed yet.
 pub(super) type Opening = Pin<Box<dyn Future<Output = Outcome<Committed>> + Send>>;
+
+impl Flight for Run {
+    fn record(&mut self) -> &mut Record {
+        &mut self.record
+    }
+
+    async fn fly(mut self) -> Result<Fresh, Denied> {
+        let primary = self.admit().await?;
+        let standing = self.record.standing();
+        match self.fresh(primary).await {
+            Ok(fresh) => Ok(Fresh { standing, ..fresh }),
+            Err(fault) => Err(Denied { fault, standing, routing: self.told.get().cloned() }),
+        }
+    }
+}
 
 /// One request under way.
 pub(super) struct Run {
@@ -227,7 +265,11 @@ impl Run {
         }
     }
 
-    async fn whole(mut self, primary: Vec<Candidate>) -> Outcome<Answer> {
+    async fn whole(self, primary: Vec<Candidate>) -> Outcome<Answer> {
+        self.fresh(primary).await.map(|fresh| fresh.into_answer(None))
+    }
+
+    async fn fresh(mut self, primary: Vec<Candidate>) -> Outcome<Fresh> {
         match self.search(primary).await {
             Ok((candidate, Opened::Whole(reply, dropped))) => {
                 self.record.output_begins();
@@ -242,11 +284,17 @@ impl Run {
                     let is_kept = keep.save(&response, origin, self.record.request_id()).await;
                     body = if is_kept { vec![response] } else { openai_responses::native::not_kept(response) };
                 }
-                let served_by = self.record.explains().then(|| candidate.target.opaque_id.clone());
-                if let Some(routing) = self.record.routing() {
-                    body = metadata::add_to_body(body, &routing);
-                }
-                Ok(Answer { body: AnswerBody::Whole(body), dropped, served_by, standing: None })
+                let model = candidate.target.public_model.as_str().to_owned();
+                Ok(Fresh {
+                    body,
+                    dropped,
+                    served_by: self.record.explains().then(|| candidate.target.opaque_id.clone()),
+                    routing: self.record.routing(),
+                    standing: None,
+                    is_fallback: model != self.asking.asked().model(),
+                    is_complete,
+                    model,
+                })
             }
             Ok((_, Opened::Stream(_))) => Err(Kind::Internal.into()),
             Err(fault) => Err(self.fail(fault).await),

@@ -2,6 +2,7 @@
 //!
 //! - [`admission`]: who calls, and what they may; `account`: what a request may use, held before its first attempt.
 //! - [`dispatch`]: candidates, retries and fallbacks until one answer commits.
+//! - [`caching`]: answers from the response cache, and one call for all who ask the same at once.
 //! - [`attempt`]: one call of one deployment; `hedge`: two at a time, where the first is late.
 //! - `prepare`: the request as a candidate gets it; `materialise`: content by URL, fetched for those that read no URLs.
 //! - `lane`: the request and its answer in the wire of a candidate.
@@ -20,6 +21,7 @@
 mod account;
 pub mod admission;
 pub mod attempt;
+pub mod caching;
 pub mod count;
 pub mod dispatch;
 mod explain;
@@ -45,6 +47,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 pub use admission::Caller;
+pub use caching::{CacheStatus, Caching};
 pub use count::Counted;
 pub use dispatch::{Answer, Call};
 pub use metadata::add_to_body;
@@ -79,6 +82,14 @@ pub struct Denied {
     pub standing: Option<Standing>,
     /// Routing facts as JSON, where the client asked for them and there are some.
     pub routing: Option<String>,
+}
+
+impl Denied {
+    /// The same for another request that waited for the same.
+    #[must_use]
+    pub(crate) fn twin(&self) -> Self {
+        Self { fault: self.fault.twin(), standing: self.standing, routing: None }
+    }
 }
 
 impl From<Fault> for Denied {
@@ -142,6 +153,8 @@ pub struct Parts {
     pub error_detail: ErrorDetail,
     /// Keeps responses.
     pub states: Arc<States>,
+    /// The response cache.
+    pub caching: Arc<Caching>,
 }
 
 impl std::fmt::Debug for Parts {

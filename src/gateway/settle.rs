@@ -95,6 +95,8 @@ pub(super) struct Record {
     output_bytes: u64,
     dropped: Vec<String>,
     finish_reason: Option<String>,
+    /// The public model that once made the answer, where no provider was called for this one.
+    cached_from: Option<String>,
     is_settled: bool,
 }
 
@@ -121,6 +123,7 @@ impl Record {
             output_bytes: 0,
             dropped: Vec::new(),
             finish_reason: None,
+            cached_from: None,
             is_settled: false,
         }
     }
@@ -319,7 +322,8 @@ impl Record {
     /// The routing facts as JSON, if the client asked for them.
     pub(super) fn routing(&self) -> Option<String> {
         let strategies = self.strategies?;
-        let served = self.served_by.as_ref().map_or("", |target| target.public_model.as_str());
+        let cached = self.cached_from.as_deref().unwrap_or_default();
+        let served = self.served_by.as_ref().map_or(cached, |target| target.public_model.as_str());
         let attempts = self.attempts.iter().zip(&self.impacts).enumerate();
         let attempts = attempts.map(|(index, (attempt, impact))| metadata::Attempt {
             index,
@@ -363,6 +367,12 @@ impl Record {
         }
     }
 
+    /// Notes that the answer was there: nothing is called, and it costs nothing.
+    pub(super) fn found_in_cache(&mut self, made_by: &str) {
+        self.cached_from = Some(made_by.to_owned());
+        self.first_output_ms = Some(self.elapsed_ms());
+    }
+
     /// Notes request fields that did not reach the provider as sent.
     pub(super) fn left_out(&mut self, dropped: &[std::borrow::Cow<'static, str>]) {
         self.dropped = dropped.iter().map(|name| name.clone().into_owned()).collect();
@@ -395,7 +405,8 @@ impl Record {
         let (usage, estimated) = self.used(ending);
         self.praise(ending, &usage);
         let pricing = self.served_by.as_ref().map(|target| &target.resolved.pricing);
-        let cost = pricing.and_then(|pricing| pricing.cost(&usage));
+        let free = self.cached_from.as_ref().map(|_| NanoCents(0));
+        let cost = pricing.and_then(|pricing| pricing.cost(&usage)).or(free);
         self.log(ending, fault, &usage, cost);
         if let (Ending::Success, Some(target), false) = (ending, &self.served_by, estimated) {
             let learned = &self.account.parts().learned;
@@ -466,7 +477,7 @@ impl Record {
     }
 
     fn charge(&self, hold: Option<&Hold>, cost: NanoCents) -> Option<Charge> {
-        let (key, hold) = (self.account.key()?, hold?);
+        let (key, hold) = (self.account.key()?, hold.filter(|_| self.cached_from.is_none())?);
         Some(Charge {
             key_id: key.id.to_string(),
             window: hold.window.word().to_owned(),
@@ -485,6 +496,7 @@ impl Record {
     ) -> OperationRecord {
         let target = self.served_by.as_ref();
         let served_model = target.map(|target| target.public_model.as_str().to_owned());
+        let served_model = served_model.or_else(|| self.cached_from.clone());
         let is_fallback = served_model.as_ref().is_some_and(|served| *served != self.facts.public_model);
         let upstream = i128::from(cost.unwrap_or_default().0).saturating_add(self.lost);
         OperationRecord {
@@ -543,6 +555,7 @@ impl Record {
             deployment_id = self.served_by.as_ref().map(|target| tracing::field::display(target.id)),
             provider = self.served_by.as_ref().map(|target| target.provider.as_str()),
             stream = self.facts.is_stream,
+            cache_hit = self.cached_from.is_some(),
             outcome = ending.as_str(),
             status = fault.map_or(200, |fault| fault.kind().row().http),
             fault = fault.map(|fault| fault.kind().row().slug),

@@ -39,6 +39,10 @@ pub(super) fn answer(contract: Wire, answer: Answer) -> Response {
     if let Some(id) = answer.served_by.and_then(|id| HeaderValue::try_from(id).ok()) {
         response.headers_mut().insert(HeaderName::from_static(header::SERVED_BY), id);
     }
+    if let Some(status) = answer.cache {
+        let word = HeaderValue::from_static(status.as_str());
+        response.headers_mut().insert(HeaderName::from_static(header::CACHE_STATUS), word);
+    }
     response
 }
 

@@ -1,5 +1,7 @@
 //! What the endpoints that generate text share: a contract in, an answer in the same contract out.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
@@ -15,6 +17,9 @@ use crate::dialects::{anthropic_messages, openai_chat};
 use crate::fault::{Fault, Outcome};
 use crate::gateway::{self, Call, Denied};
 use crate::telemetry::names::header;
+
+const DEFAULT_CACHE_SECONDS: u64 = 300;
+const MAX_CACHE_SECONDS: u64 = 86_400;
 
 /// Answers one request.
 pub(super) async fn generate(
@@ -111,6 +116,7 @@ async fn call(
         body: held.bytes.clone(),
         forwarded: passing(&parts.headers, forwarded),
         request_id: request_id(&parts.headers),
+        cache: cache_ttl(&parts.headers)?,
     };
     Ok((call, held))
 }
@@ -119,6 +125,25 @@ async fn call(
 fn session(headers: &HeaderMap) -> Option<String> {
     let session = headers.get(header::SESSION).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     session.filter(|session| !session.is_empty())
+}
+
+/// How long an answer may be kept in the response cache, where the request opts in.
+pub(super) fn cache_ttl(headers: &HeaderMap) -> Outcome<Option<Duration>> {
+    let is_opted_in = is_on(headers, header::CACHE)?;
+    let seconds = match headers.get(header::CACHE_TTL) {
+        None => DEFAULT_CACHE_SECONDS,
+        Some(value) => {
+            let stated = value.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+            let seconds = stated.and_then(|text| text.parse().ok());
+            seconds.filter(|seconds| (1..=MAX_CACHE_SECONDS).contains(seconds)).ok_or_else(|| {
+                Fault::invalid(
+                    header::CACHE_TTL,
+                    format!("must be a whole number of seconds, 1 to {MAX_CACHE_SECONDS}"),
+                )
+            })?
+        }
+    };
+    Ok(is_opted_in.then(|| Duration::from_secs(seconds)))
 }
 
 /// A header that is `true`, `false` or absent.

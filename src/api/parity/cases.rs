@@ -61,6 +61,12 @@ fn get_with(world: &World, key: Option<&str>) -> Call {
     Box::pin(async move { client.get_settings(proto::GetSettingsRequest {}).await.map(drop) })
 }
 
+fn invalidate(world: &World, operation: &str, key: &str) -> Call {
+    let mut client = world.as_operator().cache;
+    let request = proto::InvalidateRequest { operation: operation.to_owned(), virtual_key_id: key.to_owned() };
+    Box::pin(async move { client.invalidate(request).await.map(drop) })
+}
+
 fn cases_of_creation() -> Vec<Case> {
     vec![
         Case {
@@ -365,6 +371,33 @@ fn cases_of_the_rest() -> Vec<Case> {
                 let body = r#"{"executionPolicies":{"text.generate":{"maxAttempts":99}}}"#;
                 Sent::new(Method::PUT, "/admin/router-settings", body)
             },
+        },
+        Case {
+            name: "invalidate all that is cached",
+            expected: Ok(StatusCode::OK),
+            grpc: |world| invalidate(world, "", ""),
+            rest: |_| Sent::new(Method::DELETE, "/admin/cache", ""),
+        },
+        Case {
+            name: "invalidate what is cached of an operation and a key",
+            expected: Ok(StatusCode::OK),
+            grpc: |world| invalidate(world, "embedding.create", NOBODY),
+            rest: |_| {
+                let path = format!("/admin/cache?callType=embedding.create&namespace={NOBODY}");
+                Sent::new(Method::DELETE, path, "")
+            },
+        },
+        Case {
+            name: "invalidate what is cached of an unknown operation",
+            expected: Err((Kind::BadRequest, Some(("callType", "operation")))),
+            grpc: |world| invalidate(world, "text.sing", ""),
+            rest: |_| Sent::new(Method::DELETE, "/admin/cache?callType=text.sing", ""),
+        },
+        Case {
+            name: "invalidate what is cached of no key",
+            expected: Err((Kind::BadRequest, Some(("namespace", "virtual_key_id")))),
+            grpc: |world| invalidate(world, "", "app"),
+            rest: |_| Sent::new(Method::DELETE, "/admin/cache?namespace=app", ""),
         },
         Case {
             name: "no credential",

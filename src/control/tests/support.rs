@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use crate::cache::Capacity;
+use crate::cache::memory::MemoryCache;
 use crate::catalog::Catalog;
 use crate::control::deployment::CreatedDeployment;
 use crate::control::replicas::Identity;
@@ -105,6 +107,7 @@ pub(super) fn replica(stores: Stores, clock: &Arc<ManualClock>) -> (Parts, Contr
         propagation,
         ledger,
         probe: Arc::new(NeverCalled),
+        cache: Arc::new(MemoryCache::new(Arc::clone(&clock), Capacity { bytes: 1 << 20, entries: 100 }).unwrap()),
         explainer: Arc::new(NeverCalled),
     };
     let identity = Identity {
