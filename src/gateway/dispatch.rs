@@ -223,9 +223,10 @@ impl Flight for Run {
     async fn fly(mut self) -> Result<Fresh, Denied> {
         let primary = self.admit().await?;
         let standing = self.record.standing();
+        let told = Arc::clone(&self.told);
         match self.fresh(primary).await {
             Ok(fresh) => Ok(Fresh { standing, ..fresh }),
-            Err(fault) => Err(Denied { fault, standing, routing: self.told.get().cloned() }),
+            Err(fault) => Err(Denied { fault, standing, routing: told.get().cloned() }),
         }
     }
 }
