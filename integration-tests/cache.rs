@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
+use sqlx::Connection;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use tokio::time::Instant;
 use url::Url;
 
@@ -46,6 +48,18 @@ fn status(answer: &Answer) -> Option<&str> {
     answer.header("x-unified-cache-status")
 }
 
+/// How long half of 40 hits take at most.
+async fn half_of(ask: impl AsyncFn() -> Answer) -> Duration {
+    let mut times = Vec::new();
+    for _ in 0..40 {
+        let from = Instant::now();
+        assert_eq!(status(&ask().await), Some("hit"));
+        times.push(from.elapsed());
+    }
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
 async fn spent(gateway: &TestGateway, id: &str) -> Value {
     gateway.configure("GET", &format!("/admin/keys/{id}/usage"), &Value::Null).await["spendCents"].clone()
 }
@@ -53,7 +67,7 @@ async fn spent(gateway: &TestGateway, id: &str) -> Value {
 #[tokio::test]
 async fn an_equal_request_is_answered_without_a_call_and_costs_nothing() {
     let gateway = gateway().await;
-    let (id, key) = key(&gateway, json!({"rpm": 10, "tpm": 100_000, "maxBudgetCents": "100"})).await;
+    let (id, key) = key(&gateway, json!({"rpm": 10, "tpm": 100_000, "maxBudgetCents": "100000"})).await;
     let first = ask(&gateway, &key, &chat("priced")).await;
     first.ok();
     assert_eq!(status(&first), Some("miss"));
@@ -117,7 +131,8 @@ async fn answers_stay_with_their_key_their_contract_and_their_pool() {
     }
 
     assert_eq!(status(&ask(&gateway, &one, &request).await), Some("hit"));
-    let id = gateway.configure("GET", "/admin/deployments", &Value::Null).await[0]["id"].as_str().unwrap().to_owned();
+    let listed = gateway.configure("GET", "/admin/deployments?publicModel=priced", &Value::Null).await;
+    let id = listed[0]["id"].as_str().unwrap();
     gateway.configure("PATCH", &format!("/admin/deployments/{id}"), &json!({"label": "changed"})).await;
     assert_eq!(status(&ask(&gateway, &one, &request).await), Some("miss"), "of another pool");
 }
@@ -195,7 +210,7 @@ async fn an_answer_lives_as_long_as_its_request_says() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hundred_equal_requests_at_once_are_one_call() {
     let gateway = gateway().await;
-    let (id, key) = key(&gateway, json!({"maxBudgetCents": "100", "rpm": 200})).await;
+    let (id, key) = key(&gateway, json!({"maxBudgetCents": "100000", "rpm": 200})).await;
     let request = chat("priced");
     let answers = join_all((0..100).map(|_| ask(&gateway, &key, &request))).await;
     assert_eq!(gateway.stub.calls_of(STUB), 1);
@@ -204,6 +219,8 @@ async fn a_hundred_equal_requests_at_once_are_one_call() {
     let hits = answers.iter().filter(|answer| status(answer) == Some("hit")).count();
     assert_eq!((misses, hits), (1, 99));
     assert_eq!(spent(&gateway, &id).await, json!("1"));
+    let p50 = half_of(async || ask(&gateway, &key, &request).await).await;
+    println!("hit in the process, p50: {p50:?}");
 }
 
 #[tokio::test]
@@ -211,7 +228,8 @@ async fn a_failure_is_told_to_all_who_wait_and_is_not_kept() {
     let gateway = gateway().await;
     gateway.deploy("broken", "stub-400").await;
     let (_, key) = key(&gateway, json!({})).await;
-    let answers = join_all((0..20).map(|_| ask(&gateway, &key, &chat("broken")))).await;
+    let request = chat("broken");
+    let answers = join_all((0..20).map(|_| ask(&gateway, &key, &request))).await;
     for answer in &answers {
         assert_eq!(answer.status, 400, "{}", answer.text());
         assert_eq!(answer.json()["error"]["message"], answers[0].json()["error"]["message"]);
@@ -265,11 +283,18 @@ async fn a_hit_tells_its_own_routing_facts() {
 #[tokio::test]
 async fn hits_are_recorded_as_such() {
     let gateway = gateway().await;
-    let (_, key) = key(&gateway, json!({})).await;
+    let (_, key) = key(&gateway, json!({"rpm": 10, "maxBudgetCents": "100000"})).await;
     for _ in 0..2 {
         ask(&gateway, &key, &chat("priced")).await.ok();
     }
-    until("the records", || async { gateway.stub.calls_of(STUB) == 1 }).await;
+    let options = SqliteConnectOptions::new().filename(gateway.folder.path().join("gateway.db"));
+    let mut database = SqliteConnection::connect_with(&options).await.unwrap();
+    let columns = "SELECT cache_hit, outcome, served_model, cost_nanocents, input_tokens FROM operations ORDER BY id";
+    let rows: Vec<(bool, String, String, i64, i64)> = sqlx::query_as(columns).fetch_all(&mut database).await.unwrap();
+    let row = |is_hit, cost, tokens| (is_hit, "success".to_owned(), "priced".to_owned(), cost, tokens);
+    assert_eq!(rows, [row(false, 1_000_000_000, 5), row(true, 0, 0)]);
+    let charges: i64 = sqlx::query_scalar("SELECT SUM(spent) FROM key_spend").fetch_one(&mut database).await.unwrap();
+    assert_eq!(charges, 1_000_000_000);
 }
 
 #[tokio::test]
@@ -329,13 +354,13 @@ async fn ask_replica(replica: &Replica, key: &str, request: &Value) -> Answer {
 /// What one replica brought is there for the other; so is what an operator removed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replicas_share_what_is_cached_and_what_is_invalidated() {
-    let (fleet, key) = Fleet::start(&redis_url(), json!({"rpm": 50})).await;
+    let (fleet, key) = Fleet::start(&redis_url(), json!({"rpm": 500})).await;
     let request = chat("shared");
     let first = ask_replica(&fleet.a, &key, &request).await;
     assert_eq!((first.status, status(&first)), (200, Some("miss")), "{}", first.text());
     let second = ask_replica(&fleet.b, &key, &request).await;
     assert_eq!((status(&second), &second.body), (Some("hit"), &first.body));
-    assert_eq!(second.header("x-ratelimit-remaining-requests"), Some("48"));
+    assert_eq!(second.header("x-ratelimit-remaining-requests"), Some("498"));
     assert_eq!(fleet.stub.calls_of(STUB), 1);
 
     let removed = fleet.b.configure("DELETE", "/admin/cache?callType=text.generate", &Value::Null).await;
@@ -343,14 +368,8 @@ async fn replicas_share_what_is_cached_and_what_is_invalidated() {
     assert_eq!(status(&ask_replica(&fleet.a, &key, &request).await), Some("miss"));
     assert_eq!(status(&ask_replica(&fleet.b, &key, &request).await), Some("hit"));
 
-    let mut times = Vec::new();
-    for _ in 0..40 {
-        let from = Instant::now();
-        assert_eq!(status(&ask_replica(&fleet.b, &key, &request).await), Some("hit"));
-        times.push(from.elapsed());
-    }
-    times.sort_unstable();
-    println!("hit over Redis, p50: {:?}", times[times.len() / 2]);
+    let p50 = half_of(async || ask_replica(&fleet.b, &key, &request).await).await;
+    println!("hit over Redis, p50: {p50:?}");
 }
 
 /// A cache that is away is no cache, and never an error; nor is one that answers too late.
@@ -377,6 +396,7 @@ async fn a_redis_that_is_away_or_silent_is_passed_by() {
         let refused = fleet.a.admin("DELETE", "/admin/cache", &Value::Null).await;
         assert_eq!(refused.status, 503, "{}", refused.text());
         tunnel.set(Passage::Open);
-        until("the cache again", || async { status(&ask_replica(&fleet.a, &key, &request).await) == Some("hit") }).await;
+        until("the cache again", || async { status(&ask_replica(&fleet.a, &key, &request).await) == Some("hit") })
+            .await;
     }
 }

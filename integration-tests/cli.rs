@@ -239,3 +239,12 @@ async fn a_route_is_explained_as_a_table_and_as_json() {
     assert_eq!(json["candidates"][0]["inputTokens"], rest["candidates"][0]["inputTokens"]);
     assert_eq!((&json["candidates"][0]["lane"], &json["scope"]), (&rest["candidates"][0]["lane"], &rest["scope"]));
 }
+
+#[tokio::test]
+async fn an_invalidation_says_how_many_answers_are_gone() {
+    let gateway = TestGateway::start().await;
+    let said = cli(&gateway, &["admin", "cache", "invalidate", "operation=text.generate", "--json"]).await;
+    assert_eq!(said.json(), json!({"removed": 0}));
+    let said = cli(&gateway, &["admin", "cache", "invalidate", "operation=text.sing"]).await;
+    assert!(said.complaint().contains("operation"), "{said:?}");
+}

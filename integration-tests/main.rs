@@ -14,6 +14,7 @@ mod cli;
 mod count_tokens;
 #[cfg(test)]
 mod edges;
+mod embeddings;
 #[cfg(test)]
 mod explain;
 #[cfg(test)]
@@ -33,6 +34,8 @@ mod lifecycle;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod openapi;
+#[cfg(test)]
 mod parameters;
 #[cfg(test)]
 mod probe;
@@ -42,6 +45,8 @@ mod relay;
 mod reliability;
 #[cfg(test)]
 mod remote_content;
+#[cfg(test)]
+mod rerank;
 #[cfg(test)]
 mod resilience;
 #[cfg(test)]

@@ -25,6 +25,7 @@ use crate::api::grpc::{self, GrpcState};
 use crate::api::http::body::BodyReader;
 use crate::api::http::edge::{RequestIds, no_keys_in_query, request_ids};
 use crate::api::http::{self, HttpState};
+use crate::api::openapi;
 use crate::api::ops::health::{self, HealthState, Readiness, SnapshotView};
 use crate::api::rest::{self, RestState};
 use crate::cache::{Capacity, ResponseCache};
@@ -236,6 +237,7 @@ pub async fn start_among(config: Config, places: Places) -> Outcome<Running> {
     let bodies = BodyReader::new(limits.max_json_body_bytes, limits.max_inflight_body_bytes, limits.body_read_timeout);
     let state = HttpState { gateway, bodies: Arc::new(bodies), public_model_list: server.public_model_list };
     let mut routes = http::router(state).merge(health::router(core.health(readiness_view, &clock)));
+    routes = routes.merge(openapi::router());
     let mut admin_routes = None;
     if server.admin_http {
         let admin = rest::router(RestState { control: core.control.clone(), auth: Arc::clone(&auth) });

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::task::Task;
 use super::{Caller, Denied, Parts};
-use crate::canonical::{TokenUsage, Wire};
-use crate::dialects::weight::{Weight, weigh};
+use crate::canonical::TokenUsage;
+use crate::dialects::weight::Weight;
 use crate::domain::ids::OperationId;
 use crate::domain::money::NanoCents;
 use crate::domain::operation::Operation;
@@ -31,6 +31,7 @@ pub(super) struct Account {
     parts: Arc<Parts>,
     key: Option<Arc<KeyEntry>>,
     operation: OperationId,
+    task: Arc<dyn Task>,
     size: Size,
     weight: Weight,
     /// What it holds of its key's limits.
@@ -64,16 +65,16 @@ impl Account {
     ///
     /// # Errors
     /// `BadRequest` when a key with a budget sends what cannot be priced.
-    pub(super) fn open(parts: &Arc<Parts>, caller: &Caller, contract: Wire, body: &Bytes) -> Outcome<Self> {
+    pub(super) fn open(parts: &Arc<Parts>, caller: &Caller, task: Arc<dyn Task>) -> Outcome<Self> {
         let key = match caller {
             Caller::Master => None,
             Caller::Key(key) => Some(Arc::clone(key)),
         };
         let limits = key.as_ref().map(|key| key.limits).unwrap_or_default();
-        let mut size = Size::of(body);
+        let mut size = task.size();
         let mut weight = Weight { choices: 1, ..Weight::default() };
         if limits.budget.is_some() || limits.tpm.is_some() {
-            weight = weigh(contract, body)?;
+            weight = task.weigh()?;
             size = Size {
                 has_references: weight.has_references,
                 max_output: weight.max_output,
@@ -86,7 +87,8 @@ impl Account {
             refuse_unpriced(&weight, is_hard)?;
         }
         let operation = OperationId::from_uuid(new_id(parts));
-        Ok(Self { parts: Arc::clone(parts), key, operation, size, weight, hold: None, counted: None, deployment: None })
+        let parts = Arc::clone(parts);
+        Ok(Self { parts, key, operation, task, size, weight, hold: None, counted: None, deployment: None })
     }
 
     pub(super) fn operation(&self) -> OperationId {
@@ -253,7 +255,10 @@ impl Account {
     pub(super) fn tokens(&self, plan: &[Candidate]) -> u64 {
         let of = |candidate: &Candidate| {
             let target = &candidate.target;
-            self.parts.learned.tokens(&target.upstream_model, &self.size, bounds(target))
+            match self.expects(target) {
+                Some(usage) => usage.input.saturating_add(usage.output),
+                None => self.parts.learned.tokens(&target.upstream_model, &self.size, bounds(target)),
+            }
         };
         primary_tier(plan).map(of).max().unwrap_or_default()
     }
@@ -265,8 +270,11 @@ impl Account {
         }
         let of = |candidate: &Candidate| {
             let target = &candidate.target;
-            let input = self.parts.learned.input(&target.upstream_model, &self.size);
-            target.resolved.pricing.cost(&TokenUsage { input, ..TokenUsage::default() })
+            let usage = self.expects(target).unwrap_or_else(|| {
+                let input = self.parts.learned.input(&target.upstream_model, &self.size);
+                TokenUsage { input, ..TokenUsage::default() }
+            });
+            target.resolved.pricing.cost(&usage)
         };
         primary_tier(plan).filter_map(of).max().unwrap_or_default()
     }
@@ -275,6 +283,9 @@ impl Account {
     pub(super) fn price(&self, candidate: &Candidate) -> Result<NanoCents, NoPrice> {
         let target = &candidate.target;
         let pricing = &target.resolved.pricing;
+        if let Some(usage) = self.most(target) {
+            return pricing.cost(&usage).ok_or(NoPrice::Unknown);
+        }
         if !pricing.is_known() {
             return Err(NoPrice::Unknown);
         }
@@ -295,6 +306,19 @@ impl Account {
             }),
         };
         price.ok_or(NoPrice::Unknown)
+    }
+
+    /// What it will use of a model, unless that is text.
+    pub(super) fn expects(&self, target: &Target) -> Option<TokenUsage> {
+        self.task.expects(target, self.parts.learned.input(&target.upstream_model, &self.size))
+    }
+
+    /// The most that it may use of a model, unless that is text. No token is shorter than a byte.
+    fn most(&self, target: &Target) -> Option<TokenUsage> {
+        match self.mode() {
+            BudgetMode::Expected => self.expects(target),
+            BudgetMode::Hard => self.task.expects(target, self.size.bytes),
+        }
     }
 
     /// What it holds of a budget.
@@ -378,6 +402,7 @@ impl Account {
                 parts: Arc::clone(&self.parts),
                 key: self.key.clone(),
                 operation: self.operation,
+                task: Arc::clone(&self.task),
                 size,
                 weight: self.weight.clone(),
                 hold: None,

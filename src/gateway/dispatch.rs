@@ -22,11 +22,12 @@ use super::caching::{self, CacheStatus, Flight, Fresh, Sameness, Through};
 use super::failure::{Failure, Repeat, worst};
 use super::lane::Asking;
 use super::metadata::Strategies;
-use super::prepare::{Manner, Prepared, prepare};
+use super::prepare::{Manner, Prepared};
 use super::routes::Routes;
 use super::settle::{Ending, Facts, Record};
 use super::states::{Keep, next_id};
 use super::stream::{self, Committed};
+use super::task::Task;
 use super::{Caller, Denied, Gateway, Parts};
 use crate::canonical::Wire;
 use crate::dialects::cacheable::is_complete;
@@ -91,6 +92,8 @@ pub struct Answer {
 pub enum AnswerBody {
     /// JSON, in pieces.
     Whole(Vec<Bytes>),
+    /// Of another media type, in pieces.
+    Typed(String, Vec<Bytes>),
     /// Server-sent events as they come. Dropping it cancels the provider's work.
     Stream(mpsc::Receiver<Bytes>),
 }
@@ -100,28 +103,36 @@ impl Gateway {
     ///
     /// # Errors
     /// What the caller is to be told, before anything of the answer was sent.
-    pub async fn generate(&self, call: Call) -> Result<Answer, Denied> {
+    pub async fn generate(&self, mut call: Call) -> Result<Answer, Denied> {
         let id = next_id(self.parts.clock.now(), self.parts.dice.as_ref());
-        let (asked, keep) = self.scan(call.contract, call.body, &call.caller, id).await?;
-        let is_stream = asked.is_stream();
+        let body = std::mem::take(&mut call.body);
+        let (asked, keep) = self.scan(call.contract, body, &call.caller, id).await?;
+        let asking = Asking::new(asked, id.to_hex(), self.parts.clock.now().unix_s()).of_session(call.session.take());
+        self.perform(call, Arc::new(asking), keep).await
+    }
+
+    /// Serves one request of any operation, whose model the caller may call.
+    pub(super) async fn perform(&self, call: Call, task: Arc<dyn Task>, keep: Option<Keep>) -> Result<Answer, Denied> {
+        let is_stream = task.is_stream();
         let through = call.cache.filter(|_| keep.is_none() && !is_stream).and_then(|ttl| {
             let same = Sameness {
                 caller: &call.caller,
                 snapshot: &call.snapshot,
-                contract: call.contract.as_str(),
-                operation: Operation::TextGenerate,
-                model: asked.model(),
-                body: asked.bytes(),
+                contract: task.contract(),
+                operation: task.operation(),
+                model: task.model(),
+                body: task.cacheable()?,
                 forwarded: &call.forwarded,
                 is_strict: call.is_strict,
             };
             Through::of(&same, ttl)
         });
-        let account = Account::open(&self.parts, &call.caller, call.contract, asked.bytes())?;
+        let account = Account::open(&self.parts, &call.caller, Arc::clone(&task))?;
         let facts = Facts {
             request_id: call.request_id,
-            public_model: asked.model().to_owned(),
-            contract: call.contract.as_str(),
+            public_model: task.model().to_owned(),
+            operation: task.operation(),
+            contract: task.contract(),
             is_stream,
             revision: call.snapshot.revision().0,
         };
@@ -129,14 +140,13 @@ impl Gateway {
         if call.wants_routing {
             let settings = call.snapshot.settings();
             record.explain(Strategies {
-                routing: settings.strategy(asked.model()),
+                routing: settings.strategy(task.model()),
                 parameters: settings.unsupported_parameter_strategy,
             });
         }
-        let policy = call.snapshot.settings().policy(Operation::TextGenerate);
-        let asking = Asking::new(asked, id.to_hex(), self.parts.clock.now().unix_s()).of_session(call.session);
+        let policy = call.snapshot.settings().policy(task.operation());
         let mut run = Run {
-            asking: Arc::new(asking),
+            task,
             keep,
             parts: Arc::clone(&self.parts),
             snapshot: call.snapshot,
@@ -185,7 +195,7 @@ impl Gateway {
     /// Waits for the stream to commit, by its first output or by the clock.
     async fn open_stream(&self, run: Run, primary: Vec<Candidate>) -> Outcome<Answer> {
         let (sender, receiver) = mpsc::channel(CHANNEL_PIECES);
-        let contract = run.asking.asked().wire();
+        let contract = run.task.wire();
         let is_committed = Arc::clone(&run.is_committed);
         let commit_by = ms(run.policy.commit_by_ms);
         let parts = Arc::clone(&self.parts);
@@ -235,7 +245,7 @@ impl Flight for Run {
 pub(super) struct Run {
     pub(super) parts: Arc<Parts>,
     pub(super) snapshot: Arc<Snapshot>,
-    pub(super) asking: Arc<Asking>,
+    pub(super) task: Arc<dyn Task>,
     /// What keeps the answer.
     keep: Option<Keep>,
     pub(super) forwarded: HeaderMap,
@@ -274,7 +284,9 @@ impl Run {
         match self.search(primary).await {
             Ok((candidate, Opened::Whole(reply, dropped))) => {
                 self.record.output_begins();
-                let bytes = reply.body.iter().map(|piece| piece.len() as u64).sum();
+                // What is not text says itself what it used, or is expected to.
+                let is_text = self.task.operation() == Operation::TextGenerate;
+                let bytes = if is_text { reply.body.iter().map(|piece| piece.len() as u64).sum() } else { 0 };
                 self.record.left_out(&dropped);
                 self.record.reported(reply.usage, reply.finish_reason.as_deref(), bytes);
                 self.record.settle(Ending::Success, None).await;
@@ -288,11 +300,12 @@ impl Run {
                 let model = candidate.target.public_model.as_str().to_owned();
                 Ok(Fresh {
                     body,
+                    media_type: reply.media_type,
                     dropped,
                     served_by: self.record.explains().then(|| candidate.target.opaque_id.clone()),
                     routing: self.record.routing(),
                     standing: None,
-                    is_fallback: model != self.asking.asked().model(),
+                    is_fallback: model != self.task.model(),
                     is_complete,
                     model,
                 })
@@ -308,7 +321,7 @@ impl Run {
                 self.record.output_begins();
                 self.record.left_out(&open.dropped);
                 let idle = ms(self.policy.idle_ms);
-                let contract = self.asking.asked().wire();
+                let contract = self.task.wire();
                 let Self { keep, record, end, .. } = self;
                 Ok(Committed { open, target: candidate.target, contract, record, keep, idle, end })
             }
@@ -331,7 +344,7 @@ impl Run {
         let mut queue = primary.into_iter();
         let mut tried: Vec<Tried> = Vec::new();
         let mut skipped = Skipped::default();
-        let mut may_repeat_unsafely = true;
+        let mut may_repeat_unsafely = !self.task.operation().is_dear();
         loop {
             let (candidate, earlier) = match queue.next() {
                 Some(candidate) => (candidate, None),
@@ -417,7 +430,7 @@ impl Run {
     }
 
     fn routes(&self) -> Routes<'_> {
-        Routes { parts: &self.parts, snapshot: &self.snapshot, asking: &self.asking }
+        Routes { parts: &self.parts, snapshot: &self.snapshot, task: self.task.as_ref() }
     }
 
     fn primary(&mut self) -> Outcome<Vec<Candidate>> {
@@ -475,7 +488,7 @@ impl Run {
         attempt(&AttemptInput {
             parts: &self.parts,
             candidate,
-            asking: &self.asking,
+            task: self.task.as_ref(),
             forwarded: &self.forwarded,
             prepared,
             deadlines: self.deadlines(candidate),
@@ -487,7 +500,7 @@ impl Run {
     pub(super) async fn prepare(&self, candidate: &Candidate) -> Result<Prepared, Failure> {
         let strategy = self.snapshot.settings().unsupported_parameter_strategy;
         let manner = Manner { is_strict: self.is_strict, strategy };
-        prepare(&self.parts, &self.asking, candidate, manner, self.end).await
+        self.task.prepare(&self.parts, candidate, manner, self.end).await
     }
 
     pub(super) fn deadlines(&self, candidate: &Candidate) -> Deadlines {
@@ -513,24 +526,10 @@ impl Run {
 
     /// How long the first output of a stream may take: longer for a model that thinks first.
     fn first_output(&self, candidate: &Candidate) -> Duration {
-        let resolved = &candidate.target.resolved;
-        let profile = resolved.operations.get(&Operation::TextGenerate).map(|operation| &operation.profile);
-        let reasons = profile.is_some_and(|profile| profile.reasoning.is_some());
-        let is_unknown = candidate.target.is_unknown_model();
-        let effort_ms = match self.asking.asked().effort() {
-            Some("none") => 0,
-            Some("minimal" | "low") => 60_000,
-            Some("medium") => 120_000,
-            Some(_) => 300_000,
-            None if reasons => 300_000,
-            // A self-hosted model of which nothing is known may well think.
-            None if is_unknown => 120_000,
-            None => 0,
-        };
         // What the operator has set is what holds.
         let stated = self.policy.first_output_ms;
-        let is_default = stated == ExecutionPolicy::default_for(Operation::TextGenerate).first_output_ms;
-        ms(if is_default { stated.max(effort_ms) } else { stated })
+        let is_default = stated == ExecutionPolicy::default_for(self.task.operation()).first_output_ms;
+        ms(if is_default { stated.max(self.task.first_output_ms(&candidate.target)) } else { stated })
     }
 
     fn verdict(&self, tried: &[Tried]) -> Fault {

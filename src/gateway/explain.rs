@@ -12,6 +12,7 @@ use super::lane::{Asking, wire_of};
 use super::prepare::{Manner, prepare};
 use super::routes::Routes;
 use super::states::next_id;
+use super::task::Task;
 use super::{Caller, Gateway};
 use crate::canonical::Wire;
 use crate::domain::capability::{OperationProfile, ReasoningLevel};
@@ -47,8 +48,8 @@ impl ExplainRoute for Gateway {
             Shape::Outline(outline) => (write(contract, &outline)?, outline.input_tokens),
         };
         let asked = self.read(contract, body, &caller).await?;
-        let asking =
-            Asking::new(asked, String::new(), self.parts.clock.now().unix_s()).not_made().of_session(question.session);
+        let asking = Asking::new(asked, String::new(), self.parts.clock.now().unix_s());
+        let asking = Arc::new(asking.not_made().of_session(question.session));
         let mut inquiry = Inquiry { gateway: self, snapshot: &snapshot, caller, asking, stated_input };
         inquiry.explain(scope, contract).await
     }
@@ -83,7 +84,7 @@ struct Inquiry<'a> {
     gateway: &'a Gateway,
     snapshot: &'a Snapshot,
     caller: Caller,
-    asking: Asking,
+    asking: Arc<Asking>,
     stated_input: Option<u64>,
 }
 
@@ -94,7 +95,7 @@ impl Inquiry<'_> {
         let in_scope = self.caller.check_model(&model).err();
         let scope = if scope == "allowed" && in_scope.is_some() { "model_not_allowed" } else { scope };
         let dead = (scope == "key_disabled" || scope == "key_expired").then(|| Fault::from(Kind::Unauthenticated));
-        let account = Account::open(parts, &self.caller, contract, self.asking.asked().bytes());
+        let account = Account::open(parts, &self.caller, Arc::clone(&self.asking) as Arc<dyn Task>);
         let (mut account, unpriced) = match account {
             Ok(account) => (Some(account), None),
             Err(fault) => (None, Some(fault)),
@@ -102,7 +103,7 @@ impl Inquiry<'_> {
         if let (Some(account), Some(tokens)) = (&mut account, self.stated_input) {
             account.assume(tokens);
         }
-        let routes = Routes { parts, snapshot: self.snapshot, asking: &self.asking };
+        let routes = Routes { parts, snapshot: self.snapshot, task: self.asking.as_ref() };
         let primary = routes.primary();
         let (primary, chain_serves, primary_pin, no_route) = match primary {
             Ok(primary) => (primary.candidates, primary.is_chain, primary.pinned_by, None),
@@ -174,7 +175,7 @@ impl Inquiry<'_> {
         for reason in FallbackReason::ALL {
             let mut targets = Vec::new();
             for model in self.snapshot.chain(&primary, reason) {
-                let routes = Routes { parts: &self.gateway.parts, snapshot: self.snapshot, asking: &self.asking };
+                let routes = Routes { parts: &self.gateway.parts, snapshot: self.snapshot, task: self.asking.as_ref() };
                 let order = routes.plan(model.as_str()).map(|plan| plan.candidates).unwrap_or_default();
                 let candidates = self.candidates(model.as_str(), &order, account).await;
                 targets.push(ChainTarget { public_model: model.as_str().to_owned(), candidates });
@@ -192,7 +193,7 @@ impl Inquiry<'_> {
         let parts = &self.gateway.parts;
         let now = parts.clock.instant();
         let look = |target: &Target| parts.health.standing(target, now);
-        let wants: Wants<'_> = Routes { parts, snapshot: self.snapshot, asking: &self.asking }.wants(model);
+        let wants: Wants<'_> = Routes { parts, snapshot: self.snapshot, task: self.asking.as_ref() }.wants(model);
         let strategy = self.snapshot.settings().strategy(model);
         let surveyed = survey(pool, &wants, &look);
         let kept: Vec<(Candidate, Standing)> = surveyed

@@ -31,8 +31,7 @@ impl Raced {
 impl Run {
     /// When a candidate is late: for models that are hedged, once it is known how long their first output usually takes.
     pub(super) fn late_after(&self, candidate: &Candidate) -> Option<Duration> {
-        let asked = self.asking.asked();
-        let is_hedged = asked.is_stream() && self.snapshot.settings().hedges(asked.model());
+        let is_hedged = self.task.is_stream() && self.snapshot.settings().hedges(self.task.model());
         let has_attempts = self.record.attempts() + 1 < self.policy.max_attempts;
         if !is_hedged || !has_attempts {
             return None;
@@ -48,11 +47,11 @@ impl Run {
             Err(failure) => return Raced::alone(Err(failure), first),
         };
         // What both work with outlives what is noted of them meanwhile.
-        let (parts, asking, forwarded) = (Arc::clone(&self.parts), Arc::clone(&self.asking), self.forwarded.clone());
+        let (parts, task, forwarded) = (Arc::clone(&self.parts), Arc::clone(&self.task), self.forwarded.clone());
         let input = |prepared, candidate, deadlines| AttemptInput {
             parts: &parts,
             candidate,
-            asking: &asking,
+            task: task.as_ref(),
             forwarded: &forwarded,
             prepared,
             deadlines,

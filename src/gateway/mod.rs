@@ -3,6 +3,7 @@
 //! - [`admission`]: who calls, and what they may; `account`: what a request may use, held before its first attempt.
 //! - [`dispatch`]: candidates, retries and fallbacks until one answer commits.
 //! - [`caching`]: answers from the response cache, and one call for all who ask the same at once.
+//! - `task`: what is asked for, of whatever operation; `query`: all of it that is no text.
 //! - [`attempt`]: one call of one deployment; `hedge`: two at a time, where the first is late.
 //! - `prepare`: the request as a candidate gets it; `materialise`: content by URL, fetched for those that read no URLs.
 //! - `lane`: the request and its answer in the wire of a candidate.
@@ -33,11 +34,13 @@ mod metadata;
 pub mod models;
 mod prepare;
 mod probe;
+mod query;
 mod routes;
 pub mod settle;
 mod sniff;
 pub mod states;
 pub mod stream;
+mod task;
 
 use std::future::Future;
 use std::pin::Pin;

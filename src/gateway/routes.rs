@@ -4,10 +4,9 @@
 use std::collections::HashSet;
 
 use super::Parts;
-use super::lane::{Asking, transports};
+use super::task::Task;
 use crate::domain::fallback::FallbackReason;
 use crate::domain::names::PublicModel;
-use crate::domain::operation::Operation;
 use crate::fault::Outcome;
 use crate::routing::plan::Wants;
 use crate::routing::{Candidate, Plan, Snapshot, Target, plan};
@@ -17,7 +16,7 @@ use crate::routing::{Candidate, Plan, Snapshot, Target, plan};
 pub(super) struct Routes<'a> {
     pub parts: &'a Parts,
     pub snapshot: &'a Snapshot,
-    pub asking: &'a Asking,
+    pub task: &'a dyn Task,
 }
 
 /// Where it goes first.
@@ -32,7 +31,7 @@ pub(super) struct Primary {
 impl<'a> Routes<'a> {
     /// The primary pool. While none of it is to be called, the chain for any reason serves in its place.
     pub(super) fn primary(&self) -> Outcome<Primary> {
-        let fault = match self.plan(self.asking.asked().model()) {
+        let fault = match self.plan(self.task.model()) {
             Ok(plan) => {
                 let Plan { candidates, pinned_by, .. } = plan;
                 return Ok(Primary { candidates, is_chain: false, pinned_by });
@@ -51,9 +50,9 @@ impl<'a> Routes<'a> {
     pub(super) fn wants(&self, public_model: &'a str) -> Wants<'a> {
         Wants {
             public_model,
-            operation: Operation::TextGenerate,
-            transports: transports(self.asking.asked().wire()),
-            origin: self.asking.origin(),
+            operation: self.task.operation(),
+            transports: self.task.transports(),
+            origin: self.task.origin(),
             session: None,
         }
     }
@@ -64,14 +63,14 @@ impl<'a> Routes<'a> {
         let now = self.parts.clock.instant();
         let look = |target: &Target| self.parts.health.standing(target, now);
         let is_pinned = self.snapshot.settings().pins_sessions(public_model);
-        let session = if is_pinned { self.asking.session() } else { None };
+        let session = if is_pinned { self.task.session() } else { None };
         let wants = Wants { session: session.as_deref(), ..self.wants(public_model) };
         plan(self.snapshot, wants, &look, &mut |below| dice(below))
     }
 
     /// Candidates of a chain, each once.
     pub(super) fn chain(&self, reason: FallbackReason) -> Vec<Candidate> {
-        let Ok(primary) = PublicModel::parse(self.asking.asked().model()) else { return Vec::new() };
+        let Ok(primary) = PublicModel::parse(self.task.model()) else { return Vec::new() };
         let mut seen = HashSet::new();
         let chain = self.snapshot.chain(&primary, reason).iter();
         let candidates = chain.filter_map(|model| self.plan(model.as_str()).ok()).flat_map(|plan| plan.candidates);

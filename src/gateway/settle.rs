@@ -51,6 +51,7 @@ impl Ending {
 pub(super) struct Facts {
     pub request_id: String,
     pub public_model: String,
+    pub operation: Operation,
     pub contract: &'static str,
     pub is_stream: bool,
     pub revision: i64,
@@ -468,6 +469,9 @@ impl Record {
         if ending == Ending::Error && !has_output {
             return (TokenUsage::default(), false);
         }
+        if let Some(usage) = self.account.expects(target) {
+            return (usage, true);
+        }
         let output = self.account.parts().learned.output(&target.upstream_model, self.output_bytes);
         (TokenUsage { input: self.estimated_input(target), output, ..TokenUsage::default() }, true)
     }
@@ -508,9 +512,10 @@ impl Record {
             served_model,
             deployment_id: target.map(|target| target.id.to_string()),
             provider: target.map(|target| target.provider.clone()),
-            operation: Operation::TextGenerate.as_str().to_owned(),
+            operation: self.facts.operation.as_str().to_owned(),
             contract: self.facts.contract.to_owned(),
             stream: self.facts.is_stream,
+            cache_hit: self.cached_from.is_some(),
             outcome: self.outcome(ending).to_owned(),
             degraded: is_fallback || !self.dropped.is_empty(),
             estimated: false,
@@ -522,6 +527,7 @@ impl Record {
             output_tokens: usage.output,
             reasoning_tokens: usage.reasoning,
             audio_output_tokens: usage.audio_output,
+            search_units: usage.search_units,
             cost: cost.map(|cost| cost.0),
             upstream_cost: cost.map(|_| i64::try_from(upstream).unwrap_or(i64::MAX)),
             started_at: self.started_at.unix_ms(),

@@ -41,6 +41,6 @@ impl Face {
             key: key.transpose().map_err(|_| Fault::invalid("virtual_key_id", "is not a UUID"))?,
         };
         let removed = self.0.invalidate(&called.caller, scope).await?;
-        Ok(proto::InvalidateResponse { removed: i64::try_from(removed).unwrap_or(i64::MAX) })
+        Ok(proto::InvalidateResponse { removed: Some(i64::try_from(removed).unwrap_or(i64::MAX)) })
     }
 }

@@ -21,6 +21,13 @@ use crate::telemetry::names::header;
 pub(super) fn answer(contract: Wire, answer: Answer) -> Response {
     let mut response = match answer.body {
         AnswerBody::Whole(pieces) => json_response(pieces),
+        AnswerBody::Typed(media_type, pieces) => {
+            let mut response = json_response(pieces);
+            if let Ok(media_type) = HeaderValue::try_from(media_type) {
+                response.headers_mut().insert(CONTENT_TYPE, media_type);
+            }
+            response
+        }
         AnswerBody::Stream(mut pieces) => {
             let events = stream::poll_fn(move |context| match pieces.poll_recv(context) {
                 Poll::Ready(piece) => Poll::Ready(piece.map(Ok::<Bytes, Infallible>)),

@@ -1,4 +1,4 @@
-//! What the endpoints that generate text share: a contract in, an answer in the same contract out.
+//! What the endpoints that call providers share: a contract in, an answer in the same contract out.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use super::body::HeldBody;
 use super::edge::request_id;
 use super::{HttpState, credentials, limits, render};
 use crate::api::envelope;
-use crate::canonical::Wire;
+use crate::canonical::{Operation, Wire};
 use crate::dialects::{anthropic_messages, openai_chat};
 use crate::fault::{Fault, Outcome};
-use crate::gateway::{self, Call, Denied};
+use crate::gateway::{self, Answer, Call, Denied};
 use crate::telemetry::names::header;
 
 const DEFAULT_CACHE_SECONDS: u64 = 300;
@@ -33,19 +33,38 @@ pub(super) async fn generate(
         (id, Ok((call, _held))) => (id, state.gateway.generate(call).await),
         (id, Err(fault)) => (id, Err(Denied::from(fault))),
     };
+    respond(contract, &id, answer)
+}
+
+/// Answers one request of another operation, in the contract that OpenAI has for it.
+pub(super) async fn ask(
+    state: HttpState,
+    operation: Operation,
+    forwarded: &[&'static str],
+    request: Request,
+) -> Response {
+    let (id, answer) = match read_call(&state, Wire::Chat, forwarded, request).await {
+        (id, Ok((call, _held))) => (id, state.gateway.ask(operation, call).await),
+        (id, Err(fault)) => (id, Err(Denied::from(fault))),
+    };
+    respond(Wire::Chat, &id, answer)
+}
+
+/// An answer, or why there is none, in the envelope of a contract.
+pub(super) fn respond(contract: Wire, id: &str, answer: Result<Answer, Denied>) -> Response {
     let response = match answer {
         Ok(answer) => render::answer(contract, answer),
         Err(denied) => {
-            let mut response = refuse(contract, &denied.fault, &id);
+            let mut response = refuse(contract, &denied.fault, id);
             if let Some(routing) = &denied.routing {
-                let body = gateway::add_to_body(vec![write_fault(contract, &denied.fault, &id)], routing);
+                let body = gateway::add_to_body(vec![write_fault(contract, &denied.fault, id)], routing);
                 *response.body_mut() = Body::from(body.concat());
             }
             limits::write(contract, denied.standing.as_ref(), response.headers_mut());
             response
         }
     };
-    with_request_id(contract, &id, response)
+    with_request_id(contract, id, response)
 }
 
 /// Names the request where the clients of a contract look for it.

@@ -7,6 +7,7 @@
 //! It works for every operation whose request and answer are JSON; what is special about one is its [`Flight`].
 
 mod flights;
+mod sameness;
 
 use std::borrow::Cow;
 use std::future::Future;
@@ -14,26 +15,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderMap;
 use tokio::sync::oneshot;
 
 use self::flights::{Flights, Pilot, Seat};
+pub(super) use self::sameness::{Sameness, Through};
 use super::dispatch::{Answer, AnswerBody};
 use super::metadata;
 use super::settle::{Ending, Record};
-use super::{Caller, Denied, Parts};
-use crate::cache::{Entry, Found, Place, ResponseCache};
-use crate::dialects::cacheable::normal_form;
-use crate::domain::operation::Operation;
+use super::{Denied, Parts};
+use crate::cache::{Entry, Found, ResponseCache};
 use crate::fault::{Fault, Kind};
 use crate::ledger::Standing;
-use crate::routing::Snapshot;
-use crate::vault::digest;
-
-/// Bodies above this are not cached.
-const MAX_REQUEST_BYTES: usize = 512 * 1024;
-/// Header that passes up and makes no other answer.
-const NO_MATTER: &str = "idempotency-key";
 
 /// What a request that opted in was told of the cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,81 +65,6 @@ impl Caching {
     }
 }
 
-/// A request that may be answered from the cache.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Through {
-    place: Place,
-    ttl: Duration,
-}
-
-/// What makes two requests the same.
-pub(super) struct Sameness<'a> {
-    pub caller: &'a Caller,
-    pub snapshot: &'a Snapshot,
-    /// The word of the contract.
-    pub contract: &'a str,
-    pub operation: Operation,
-    /// The public model it names.
-    pub model: &'a str,
-    pub body: &'a [u8],
-    /// The client's headers that pass up.
-    pub forwarded: &'a HeaderMap,
-    pub is_strict: bool,
-}
-
-impl Through {
-    /// The way through the cache for a request that opted in; `None` where the cache has no part in it: for the master key,
-    /// for large bodies, and for what is not text in and text out.
-    pub(super) fn of(asked: &Sameness<'_>, ttl: Duration) -> Option<Self> {
-        let Caller::Key(key) = asked.caller else { return None };
-        if asked.body.len() > MAX_REQUEST_BYTES {
-            return None;
-        }
-        let body = normal_form(asked.body)?;
-        let place =
-            Place { digest: asked.digest(key.id.as_uuid().as_bytes(), &body), operation: asked.operation, key: key.id };
-        Some(Self { place, ttl })
-    }
-}
-
-impl Sameness<'_> {
-    /// Every piece ends where the next begins: all but the last are of a fixed length or end in a zero, which none holds.
-    fn digest(&self, key: &[u8], body: &str) -> [u8; 32] {
-        let (pool, headers) = (self.pool(), self.headers());
-        digest([
-            self.contract.as_bytes(),
-            b"\0",
-            self.operation.as_str().as_bytes(),
-            b"\0",
-            key,
-            &pool,
-            &headers,
-            body.as_bytes(),
-        ])
-    }
-
-    /// The state of the deployments that can serve it, and of what decides about its fields.
-    fn pool(&self) -> [u8; 32] {
-        let settings = self.snapshot.settings();
-        let mut state = Vec::from(settings.unsupported_parameter_strategy.as_str());
-        for target in self.snapshot.find_pool(self.model).iter().flat_map(|pool| pool.enabled()) {
-            state.extend_from_slice(target.id.as_uuid().as_bytes());
-            state.extend_from_slice(&target.revision.0.to_be_bytes());
-        }
-        digest([state.as_slice()])
-    }
-
-    fn headers(&self) -> [u8; 32] {
-        let passing = self.forwarded.iter().filter(|(name, _)| *name != NO_MATTER);
-        let mut lines: Vec<Vec<u8>> =
-            passing.map(|(name, value)| [name.as_str().as_bytes(), b"\0", value.as_bytes(), b"\0"].concat()).collect();
-        // Values of one name keep their order.
-        lines.sort_by(|one, other| one.split(|byte| *byte == 0).next().cmp(&other.split(|byte| *byte == 0).next()));
-        let is_strict: &[u8] = if self.is_strict { b"strict" } else { b"" };
-        digest(std::iter::once(is_strict).chain(lines.iter().map(Vec::as_slice)))
-    }
-}
-
 /// A request on its way to a provider.
 pub(super) trait Flight: Send + 'static {
     /// Its record.
@@ -161,6 +78,8 @@ pub(super) trait Flight: Send + 'static {
 pub(super) struct Fresh {
     /// The body, without routing facts.
     pub body: Vec<Bytes>,
+    /// Its media type where that is not JSON; such an answer is not kept.
+    pub media_type: Option<String>,
     /// The public model that made it.
     pub model: String,
     pub dropped: Vec<Cow<'static, str>>,
@@ -177,17 +96,12 @@ pub(super) struct Fresh {
 impl Fresh {
     /// What the client gets.
     pub(super) fn into_answer(self, cache: Option<CacheStatus>) -> Answer {
-        let body = match &self.routing {
-            Some(routing) => metadata::add_to_body(self.body, routing),
-            None => self.body,
+        let body = match (self.media_type, &self.routing) {
+            (Some(media_type), _) => AnswerBody::Typed(media_type, self.body),
+            (None, Some(routing)) => AnswerBody::Whole(metadata::add_to_body(self.body, routing)),
+            (None, None) => AnswerBody::Whole(self.body),
         };
-        Answer {
-            body: AnswerBody::Whole(body),
-            dropped: self.dropped,
-            served_by: self.served_by,
-            standing: self.standing,
-            cache,
-        }
+        Answer { body, dropped: self.dropped, served_by: self.served_by, standing: self.standing, cache }
     }
 }
 
@@ -267,6 +181,7 @@ async fn look_or_call<F: Flight>(
             };
             if let Some(generation) = generation
                 && !fresh.is_fallback
+                && fresh.media_type.is_none()
                 && (fresh.is_complete)(&entry.body)
             {
                 cache.put(&through.place, entry.clone(), through.ttl, generation).await;
@@ -282,6 +197,7 @@ async fn look_or_call<F: Flight>(
 /// The answer of a request that needed no call: its record says so.
 async fn found(record: &mut Record, entry: &Entry) -> Answer {
     let dropped: Vec<_> = entry.dropped.iter().cloned().map(Cow::Owned).collect();
+    let standing = record.standing();
     record.found_in_cache(&entry.model);
     record.left_out(&dropped);
     record.reported(None, None, entry.body.len() as u64);
@@ -292,7 +208,8 @@ async fn found(record: &mut Record, entry: &Entry) -> Answer {
         dropped,
         served_by: None,
         routing: record.routing(),
-        standing: record.standing(),
+        standing,
+        media_type: None,
         is_fallback: false,
         is_complete: |_| true,
     }
@@ -301,9 +218,9 @@ async fn found(record: &mut Record, entry: &Entry) -> Answer {
 
 /// The failure of an equal request is this one's, too.
 async fn failed(record: &mut Record, denied: &Denied) -> Denied {
-    let twin = denied.twin();
+    let twin = Denied { standing: record.standing(), ..denied.twin() };
     record.settle(Ending::Error, Some(&twin.fault)).await;
-    Denied { standing: record.standing(), routing: record.routing(), ..twin }
+    Denied { routing: record.routing(), ..twin }
 }
 
 /// The request that this one waited for ended without a word, as at shutdown.
