@@ -19,7 +19,12 @@ const ROUTING: Param = header(name::ROUTING_METADATA, "boolean", "Adds routing f
 const CACHE: Param = header(name::CACHE, "boolean", "Opts in to the response cache.");
 const CACHE_TTL: Param =
     header(name::CACHE_TTL, "integer", "Seconds for which the answer may be found: 1 to 86400, 300 unless said.");
-const GENERATING: [Param; 5] = [ID, STRICT, ROUTING, CACHE, CACHE_TTL];
+const SESSION: Param = header(
+    name::SESSION,
+    "string",
+    "Requests of one session go to one deployment, where the operator has switched that on.",
+);
+const GENERATING: [Param; 6] = [ID, STRICT, ROUTING, SESSION, CACHE, CACHE_TTL];
 const EVENTS: &str = "text/event-stream";
 
 pub(super) fn rows() -> Vec<Row> {
