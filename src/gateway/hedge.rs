@@ -54,6 +54,8 @@ impl Run {
             task: task.as_ref(),
             forwarded: &forwarded,
             prepared,
+            // A trace follows one call at a time.
+            span: None,
             deadlines,
         };
         let one = input(prepared, &first, self.deadlines(&first));

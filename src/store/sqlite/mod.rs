@@ -15,10 +15,12 @@ mod errors;
 mod fallback;
 mod lock;
 mod open;
+mod operations;
 mod replica;
 mod response_state;
 mod rows;
 mod settings;
+mod sums;
 #[cfg(test)]
 mod tests;
 mod tx;
@@ -60,7 +62,8 @@ impl SqliteStore {
             batches: store.clone(),
             replicas: store.clone(),
             response_states: store.clone(),
-            usage: store,
+            usage: store.clone(),
+            operations: store,
         }
     }
 

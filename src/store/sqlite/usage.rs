@@ -9,17 +9,22 @@ use uuid::Uuid;
 
 use super::SqliteStore;
 use super::errors::fault;
+use super::sums::{DAYS, FORGET_SUMS, HOURS, TAGS};
 use crate::domain::ids::VirtualKeyId;
 use crate::domain::ports::{PortError, StoredSpend, UsageSink};
 use crate::domain::record::OperationRecord;
 use crate::domain::window::Window;
+use crate::store::sums::{Additions, DAYS_OF_TAGS};
 use crate::store::usage::{Question, id_at, json, parts_of, port_error};
 
 /// Rows forgotten in one transaction, so that nobody waits for long.
-const ROWS_PER_STEP: u32 = 2_000;
+const ROWS_PER_STEP: u32 = 500;
 
+/// Numbers the transactions that store records, for whoever follows them.
+const NEXT_NUMBER: &str = "UPDATE record_sequence SET last = last + 1";
 const OPERATIONS: &str = "
     INSERT INTO operations (
+        stored_in,
         id, request_id, key_id, public_model, served_model, deployment_id, provider, operation, contract,
         stream, outcome, degraded, estimated, http_status, input_tokens, cache_read_tokens,
         cache_write_tokens, audio_input_tokens, output_tokens, reasoning_tokens, audio_output_tokens,
@@ -30,6 +35,7 @@ const OPERATIONS: &str = "
         response_bytes, reasoning_requested, reasoning_effective, reasoning_clamped, error_class
     )
     SELECT
+        (SELECT last FROM record_sequence),
         unhex(replace(value->>'id', '-', '')), value->>'request_id',
         unhex(replace(value->>'key_id', '-', '')), value->>'public_model', value->>'served_model',
         unhex(replace(value->>'deployment_id', '-', '')), value->>'provider', value->>'operation',
@@ -96,6 +102,9 @@ const ASIDE: &str = "
     ON CONFLICT (id) DO NOTHING";
 const FORGET_ATTEMPTS: &str = "
     DELETE FROM attempts WHERE operation_id IN (SELECT id FROM operations WHERE id < ?1 ORDER BY id LIMIT ?2)";
+const FORGET_TAGS: &str = "
+    DELETE FROM operation_tags
+    WHERE operation_id IN (SELECT id FROM operations WHERE id < ?1 ORDER BY id LIMIT ?2)";
 const FORGET_OPERATIONS: &str = "
     DELETE FROM operations WHERE id IN (SELECT id FROM operations WHERE id < ?1 ORDER BY id LIMIT ?2)";
 
@@ -108,14 +117,22 @@ impl UsageSink for SqliteStore {
     async fn record(&self, records: &[OperationRecord]) -> Result<(), PortError> {
         let rows = json(records)?;
         let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
+        sqlx::query(NEXT_NUMBER).execute(&mut *tx).await.map_err(failed)?;
         let ids: Vec<Vec<u8>> = sqlx::query_scalar(OPERATIONS).bind(rows).fetch_all(&mut *tx).await.map_err(failed)?;
         let stored: HashSet<Uuid> = ids.iter().filter_map(|id| Uuid::from_slice(id).ok()).collect();
         let (attempts, charges) = parts_of(records, &stored);
-        if !attempts.is_empty() {
-            sqlx::query(ATTEMPTS).bind(json(&attempts)?).execute(&mut *tx).await.map_err(failed)?;
-        }
-        if !charges.is_empty() {
-            sqlx::query(SPEND).bind(json(&charges)?).execute(&mut *tx).await.map_err(failed)?;
+        let Additions { hours, days, tags } = Additions::of(records, &stored);
+        let texts = [
+            (ATTEMPTS, json(&attempts)?, attempts.is_empty()),
+            (TAGS, json(&tags)?, tags.is_empty()),
+            (SPEND, json(&charges)?, charges.is_empty()),
+            (HOURS, json(&hours)?, hours.is_empty()),
+            (DAYS, json(&days)?, days.is_empty()),
+        ];
+        for (statement, text, is_empty) in texts {
+            if !is_empty {
+                sqlx::query(statement).bind(text).execute(&mut *tx).await.map_err(failed)?;
+            }
         }
         tx.commit().await.map_err(failed)
     }
@@ -139,10 +156,12 @@ impl UsageSink for SqliteStore {
 
     async fn forget_before(&self, moment_ms: i64) -> Result<(), PortError> {
         let before = id_at(moment_ms);
+        let day = moment_ms.div_euclid(86_400_000) - DAYS_OF_TAGS;
+        sqlx::query(FORGET_SUMS).bind(day).execute(&self.writer).await.map_err(failed)?;
         loop {
             let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
             let mut forgotten = 0;
-            for statement in [FORGET_ATTEMPTS, FORGET_OPERATIONS] {
+            for statement in [FORGET_ATTEMPTS, FORGET_TAGS, FORGET_OPERATIONS] {
                 let delete = sqlx::query(statement).bind(before.as_bytes().as_slice()).bind(ROWS_PER_STEP);
                 forgotten = delete.execute(&mut *tx).await.map_err(failed)?.rows_affected();
             }
