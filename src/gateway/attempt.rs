@@ -219,7 +219,7 @@ async fn open_http(
         outgoing.headers.insert(CONTENT_TYPE, media_type);
     }
     if let Some(span) = input.span {
-        tell(span, &mut outgoing);
+        tell_of_trace(span, &mut outgoing);
     }
     if let (Some(uploaded), false) = (input.task.uploaded(), sending.parts.is_empty()) {
         let pieces = uploaded.pieces(sending.parts.clone()).map_err(|fault| Failure::refused(&fault))?;
@@ -251,7 +251,7 @@ async fn open_http(
 
 /// Notes where the call goes, and tells the provider of the trace: its own id and span of ours. What vendors keep in a
 /// trace, and what clients say of themselves in it, stays here.
-fn tell(span: &AttemptTrace, outgoing: &mut Outgoing) {
+fn tell_of_trace(span: &AttemptTrace, outgoing: &mut Outgoing) {
     if let Some(host) = outgoing.uri.host() {
         let is_plain = outgoing.uri.scheme_str() == Some("http");
         span.goes_to(host, outgoing.uri.port_u16().unwrap_or(if is_plain { 80 } else { 443 }));
