@@ -20,9 +20,13 @@ mod embeddings;
 #[cfg(test)]
 mod explain;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod fleet;
 #[cfg(test)]
 mod gemini;
+#[cfg(test)]
+mod hedging;
 #[cfg(test)]
 mod hosts;
 #[cfg(test)]
@@ -65,6 +69,8 @@ mod resilience;
 mod responses_state;
 #[cfg(test)]
 mod routing;
+#[cfg(test)]
+mod shared_health;
 #[cfg(test)]
 mod shared_limits;
 #[cfg(test)]

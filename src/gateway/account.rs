@@ -154,7 +154,7 @@ impl Account {
             }
             Admitted::Refused(refusal) => {
                 let fault = self.refused(&refusal, &key.limits, &[]);
-                Err(Denied { fault, standing: Some(refusal.standing) })
+                Err(Denied { standing: Some(refusal.standing), ..Denied::from(fault) })
             }
         }
     }
@@ -188,7 +188,7 @@ impl Account {
             }
             if refusal.reason != Reason::BudgetReserved || Instant::now() + pause > patience {
                 let fault = self.refused(&refusal, &key.limits, plan);
-                return Err(Denied { fault, standing: Some(self.with_count(refusal.standing)) });
+                return Err(Denied { standing: Some(self.with_count(refusal.standing)), ..Denied::from(fault) });
             }
             tokio::time::sleep(pause).await;
             pause = LAST_LOOK.min(pause * 2);
@@ -252,6 +252,22 @@ impl Account {
                 Ok(Leave::Granted)
             }
             Admitted::Refused(refusal) => Ok(Leave::Limited(refusal.retry_after.unwrap_or(Duration::from_secs(60)))),
+        }
+    }
+
+    /// Asks leave to call a second candidate beside the first: raises the money held to what both may cost. Deployments
+    /// with limits of their own are not asked in vain.
+    pub(super) async fn ask_leave_beside(&mut self, first: &Candidate, second: &Candidate) -> Outcome<bool> {
+        if second.target.limits.any() {
+            return Ok(false);
+        }
+        if self.limits().budget.is_none() {
+            return Ok(true);
+        }
+        let (Ok(one), Ok(other)) = (self.price(first), self.price(second)) else { return Ok(false) };
+        match &mut self.hold {
+            Some(hold) => self.parts.ledger.top_up(hold, NanoCents(one.0.saturating_add(other.0))).await,
+            None => Ok(false),
         }
     }
 

@@ -54,6 +54,7 @@ impl Gateway {
             operation: Operation::TextGenerate,
             transports: transports(Wire::Messages),
             origin: None,
+            session: None,
         };
         let look = |target: &Target| self.parts.health.standing(target, self.parts.clock.instant());
         let candidates = match plan(&call.snapshot, wants, &look, &mut |below| (self.parts.dice)(below)) {

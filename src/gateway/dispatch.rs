@@ -7,8 +7,8 @@
 use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,7 +22,7 @@ use super::caching::{self, CacheStatus, Flight, Fresh, Sameness, Through};
 use super::failure::{Failure, Repeat, worst};
 use super::lane::Asking;
 use super::metadata::{self, Strategies};
-use super::prepare::Manner;
+use super::prepare::{Manner, Prepared};
 use super::routes::Routes;
 use super::settle::{Ending, Facts, Record};
 use super::states::{Keep, next_id};
@@ -62,6 +62,8 @@ pub struct Call {
     pub is_strict: bool,
     /// Whether the answer is to say how it was routed.
     pub wants_routing: bool,
+    /// What the client calls its session.
+    pub session: Option<String>,
     /// The raw body.
     pub body: Bytes,
     /// The client's headers that may pass up.
@@ -136,7 +138,7 @@ impl Gateway {
                 return Err(fault.into());
             }
         };
-        let asking = Asking::new(asked, id.to_hex(), self.parts.clock.now().unix_s());
+        let asking = Asking::new(asked, id.to_hex(), self.parts.clock.now().unix_s()).of_session(call.session.take());
         self.perform(call, Arc::new(asking), keep).await
     }
 
@@ -204,18 +206,20 @@ impl Gateway {
             end: Instant::now() + ms(policy.total_ms),
             is_committed: Arc::new(AtomicBool::new(false)),
             has_fallen_back: false,
+            told: Told::default(),
             record,
         };
         if let Some(through) = through {
             return caching::serve(&self.parts, through, run).await;
         }
         let cache = call.cache.map(|_| CacheStatus::Bypass);
+        let told = Arc::clone(&run.told);
         let primary = run.admit().await?;
         let standing = run.record.standing();
         let answered = if is_stream { self.open_stream(run, primary).await } else { run.whole(primary).await };
         match answered {
             Ok(answer) => Ok(Answer { standing, cache, ..answer }),
-            Err(fault) => Err(Denied { fault, standing }),
+            Err(fault) => Err(Denied { fault, standing, routing: told.get().cloned() }),
         }
     }
 
@@ -251,6 +255,7 @@ impl Gateway {
         // Amid content there is nothing to say while it is waited for.
         let commit_by = ms(if streams_as.is_some() { run.policy.total_ms } else { run.policy.commit_by_ms });
         let parts = Arc::clone(&self.parts);
+        let told = Arc::clone(&run.told);
         let mut opening: Opening = Box::pin(run.stream(primary));
         let mut dropped = Dropped::new();
         let mut served_by = None;
@@ -267,7 +272,7 @@ impl Gateway {
             }
             Err(_) => {
                 is_committed.store(true, Ordering::Relaxed);
-                self.parts.spawn.spawn(Box::pin(stream::pump_when_open(parts, opening, contract, sender)));
+                self.parts.spawn.spawn(Box::pin(stream::pump_when_open(parts, opening, (contract, told), sender)));
             }
         }
         let body = match media_type {
@@ -277,6 +282,9 @@ impl Gateway {
         Ok(Answer { body, dropped, served_by, standing: None, cache: None })
     }
 }
+
+/// Routing facts of a request that failed, for a client that asked for them.
+pub(super) type Told = Arc<OnceLock<String>>;
 
 /// A stream that has not committed yet.
 pub(super) type Opening = Pin<Box<dyn Future<Output = Outcome<Committed>> + Send>>;
@@ -289,29 +297,31 @@ impl Flight for Run {
     async fn fly(mut self) -> Result<Fresh, Denied> {
         let primary = self.admit().await?;
         let standing = self.record.standing();
+        let told = Arc::clone(&self.told);
         match self.fresh(primary).await {
             Ok(fresh) => Ok(Fresh { standing, ..fresh }),
-            Err(fault) => Err(Denied { fault, standing }),
+            Err(fault) => Err(Denied { fault, standing, routing: told.get().cloned() }),
         }
     }
 }
 
 /// One request under way.
-struct Run {
-    parts: Arc<Parts>,
-    snapshot: Arc<Snapshot>,
-    task: Arc<dyn Task>,
+pub(super) struct Run {
+    pub(super) parts: Arc<Parts>,
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) task: Arc<dyn Task>,
     /// What keeps the answer.
     keep: Option<Keep>,
-    forwarded: HeaderMap,
+    pub(super) forwarded: HeaderMap,
     is_strict: bool,
-    policy: ExecutionPolicy,
+    pub(super) policy: ExecutionPolicy,
     end: Instant,
     /// Set when the response status has been sent: no further attempts.
     is_committed: Arc<AtomicBool>,
     /// Set when the fallback chain was asked.
     has_fallen_back: bool,
-    record: Record,
+    told: Told,
+    pub(super) record: Record,
 }
 
 impl Run {
@@ -321,10 +331,13 @@ impl Run {
             Ok(primary) => self.record.account().admit(&primary).await.map(|()| primary),
             Err(fault) => Err(fault.into()),
         };
-        if let Err(denied) = &admitted {
-            self.record.settle(Ending::Error, Some(&denied.fault)).await;
+        match admitted {
+            Err(denied) => {
+                self.record.settle(Ending::Error, Some(&denied.fault)).await;
+                Err(Denied { routing: self.record.routing(), ..denied })
+            }
+            admitted => admitted,
         }
-        admitted
     }
 
     async fn whole(self, primary: Vec<Candidate>) -> Outcome<Answer> {
@@ -388,6 +401,10 @@ impl Run {
 
     async fn fail(&mut self, fault: Fault) -> Fault {
         self.record.settle(Ending::Error, Some(&fault)).await;
+        if let Some(routing) = self.record.routing() {
+            // Set once: a request fails once.
+            _ = self.told.set(routing);
+        }
         fault
     }
 
@@ -415,9 +432,25 @@ impl Run {
                 tried.extend(earlier.map(|failure| Tried { candidate, failure, is_spent: true }));
                 continue;
             };
-            let failure = match self.attempt(&candidate, pass).await {
-                Ok(opened) => return Ok((candidate, opened)),
-                Err(failure) => failure,
+            let is_late_after = if tried.is_empty() { self.late_after(&candidate) } else { None };
+            let attempted = match is_late_after.zip(queue.as_slice().first().cloned()) {
+                Some((late, second)) => {
+                    let raced = self.race(candidate, pass, second, late).await;
+                    if raced.used_second {
+                        queue.next();
+                    }
+                    tried.extend(raced.failed.map(|(candidate, failure)| Tried {
+                        candidate,
+                        failure,
+                        is_spent: false,
+                    }));
+                    raced.ended
+                }
+                None => (self.attempt(&candidate, pass).await, candidate),
+            };
+            let (failure, candidate) = match attempted {
+                (Ok(opened), candidate) => return Ok((candidate, opened)),
+                (Err(failure), candidate) => (failure, candidate),
             };
             if failure.refused_as.is_some() {
                 tried.push(Tried { candidate, failure, is_spent: true });
@@ -526,10 +559,37 @@ impl Run {
     }
 
     async fn attempt(&mut self, candidate: &Candidate, pass: Pass) -> Result<Opened, Failure> {
+        let prepared = self.begin(candidate, pass).await?;
+        let trace = Trace::default();
+        let attempted = attempt(&AttemptInput {
+            parts: &self.parts,
+            candidate,
+            task: self.task.as_ref(),
+            forwarded: &self.forwarded,
+            prepared,
+            span: self.record.attempt_trace(),
+            deadlines: self.deadlines(candidate),
+            trace: &trace,
+        })
+        .await;
+        self.record.traced(&trace);
+        attempted
+    }
+
+    /// Prepares the request for a candidate.
+    pub(super) async fn prepare(&self, candidate: &Candidate) -> Result<Prepared, Failure> {
         let strategy = self.snapshot.settings().unsupported_parameter_strategy;
         let manner = Manner { is_strict: self.is_strict, strategy };
-        let preparing = self.task.prepare(&self.parts, candidate, manner, self.end).await;
-        let prepared = match preparing {
+        self.task.prepare(&self.parts, candidate, manner, self.end).await
+    }
+
+    pub(super) fn deadlines(&self, candidate: &Candidate) -> Deadlines {
+        Deadlines { first_output: self.first_output(candidate), idle: ms(self.policy.idle_ms), end: self.end }
+    }
+
+    /// Prepares an attempt and notes that it begins.
+    pub(super) async fn begin(&mut self, candidate: &Candidate, pass: Pass) -> Result<Prepared, Failure> {
+        let prepared = match self.prepare(candidate).await {
             Ok(prepared) => prepared,
             Err(failure) => {
                 match failure.refused_as {
@@ -541,21 +601,7 @@ impl Run {
         };
         self.record.attempt_begins(&candidate.target, Some(pass));
         self.record.is_asked(prepared.steps, prepared.is_native);
-        let first_output = self.first_output(candidate);
-        let trace = Trace::default();
-        let attempted = attempt(&AttemptInput {
-            parts: &self.parts,
-            candidate,
-            task: self.task.as_ref(),
-            forwarded: &self.forwarded,
-            prepared,
-            span: self.record.attempt_trace(),
-            deadlines: Deadlines { first_output, idle: ms(self.policy.idle_ms), end: self.end },
-            trace: &trace,
-        })
-        .await;
-        self.record.traced(&trace);
-        attempted
+        Ok(prepared)
     }
 
     /// How long the first output of a stream may take: longer for a model that thinks first.

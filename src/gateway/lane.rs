@@ -18,6 +18,7 @@ use crate::canonical::text::{Control, ReasoningKind, Request, Steps, Tool};
 use crate::dialects::openai_chat::stream::ChunkWriter;
 use crate::dialects::openai_chat::write;
 use crate::dialects::question::Answered;
+use crate::dialects::raw::RawObject;
 use crate::dialects::translate::{FreeText, Translation, restore_free_text};
 use crate::dialects::weight::{Weight, weigh};
 use crate::dialects::{
@@ -43,13 +44,21 @@ pub(super) struct Asking {
     gathered: Gathered,
     answer_id: String,
     created: i64,
+    /// What the client calls its session.
+    session: Option<String>,
 }
 
 impl Asking {
     /// `answer_id` names the answer where its provider does not; `created` is in seconds since the Unix epoch.
     pub(super) fn new(asked: Box<dyn Asked>, answer_id: String, created: i64) -> Self {
         let has_tags = state::is_in(asked.bytes());
-        Self { asked, canonical: OnceLock::new(), has_tags, gathered: Gathered::default(), answer_id, created }
+        let gathered = Gathered::default();
+        Self { asked, canonical: OnceLock::new(), has_tags, gathered, answer_id, created, session: None }
+    }
+
+    /// The same within a session that the client has named.
+    pub(super) fn of_session(self, session: Option<String>) -> Self {
+        Self { session, ..self }
     }
 
     /// The same for a request that is not made: what it names by URL is not fetched.
@@ -214,6 +223,18 @@ impl Task for Asking {
 
     fn origin(&self) -> Option<&str> {
         if self.has_tags { state::origin_in(self.asked.bytes()) } else { None }
+    }
+
+    /// The session that the client has named, else the key of its prompt's cache.
+    fn session(&self) -> Option<Cow<'_, str>> {
+        if let Some(session) = &self.session {
+            return Some(Cow::Borrowed(session));
+        }
+        let bytes = self.asked.bytes();
+        memchr::memmem::find(bytes, b"\"prompt_cache_key\"")?;
+        let object = RawObject::scan(bytes.clone()).ok()?;
+        let key: Option<String> = object.read("prompt_cache_key").ok()?;
+        key.filter(|key| !key.is_empty()).map(Cow::Owned)
     }
 
     /// Longer for a model that thinks first.

@@ -5,7 +5,7 @@
 //! - [`caching`]: answers from the response cache, and one call for all who ask the same at once.
 //! - `task`: what is asked for, of whatever operation; `query`: all of it that is no text;
 //!   `media`: sound and pictures; `sound`: how long an upload plays.
-//! - [`attempt`]: one call of one deployment.
+//! - [`attempt`]: one call of one deployment; `hedge`: two at a time, where the first is late.
 //! - [`form`]: what clients upload.
 //! - `prepare`: the request as a candidate gets it; `materialise`: content by URL, fetched for those that read no URLs.
 //! - `lane`: the request and its answer in the wire of a candidate.
@@ -32,6 +32,7 @@ pub mod dispatch;
 mod explain;
 pub mod failure;
 pub mod form;
+mod hedge;
 mod lane;
 mod materialise;
 mod media;
@@ -62,6 +63,7 @@ pub use admission::Caller;
 pub use caching::{CacheStatus, Caching};
 pub use count::Counted;
 pub use dispatch::{Answer, Call};
+pub use metadata::add_to_body;
 pub use refusals::{Intake, Refusals};
 pub use states::{StateParts, States};
 
@@ -98,19 +100,21 @@ pub struct Denied {
     pub fault: Fault,
     /// The limits, where the key has some and they were looked at.
     pub standing: Option<Standing>,
+    /// Routing facts as JSON, where the client asked for them and there are some.
+    pub routing: Option<String>,
 }
 
 impl Denied {
     /// The same for another request that waited for the same.
     #[must_use]
     pub(crate) fn twin(&self) -> Self {
-        Self { fault: self.fault.twin(), standing: self.standing }
+        Self { fault: self.fault.twin(), standing: self.standing, routing: None }
     }
 }
 
 impl From<Fault> for Denied {
     fn from(fault: Fault) -> Self {
-        Self { fault, standing: None }
+        Self { fault, standing: None, routing: None }
     }
 }
 

@@ -39,6 +39,7 @@ impl ProbeDeployment for Gateway {
                     operation: task.operation(),
                     transports: task.transports(),
                     origin: None,
+                    session: None,
                 };
                 candidate(&target, &wants).map(|candidate| (task, candidate))
             }

@@ -10,6 +10,7 @@ use super::account::Account;
 use super::failure::{Failure, Repeat};
 use super::metadata::{self, Strategies};
 use super::observe::{Said, Watch};
+use super::prepare::Prepared;
 use super::refusals;
 use super::trace::{Moments, Seen, Trace};
 use crate::canonical::text::{Effort, Steps};
@@ -62,6 +63,21 @@ pub(super) struct Facts {
     pub contract: &'static str,
     pub is_stream: bool,
     pub revision: i64,
+}
+
+/// The class of an attempt that was cancelled because another candidate answered first.
+const HEDGE: &str = "hedge";
+const OVERTAKEN: &str = "another candidate answered first";
+
+/// An attempt at a second candidate, beside the first.
+pub(super) struct Aside {
+    target: Arc<Target>,
+    pass: Pass,
+    began: Instant,
+    steps: Steps,
+    is_native: bool,
+    /// What its input may cost, noted already.
+    cost: i128,
 }
 
 /// The record of one request. Dropping it without an ending records a hang-up.
@@ -188,6 +204,99 @@ impl Record {
         self.served_by = Some(Arc::clone(target));
     }
 
+    /// A second candidate is asked because the first is late. Whichever loses may be billed all the same; that is noted
+    /// now, so that nothing is lost with a client that leaves.
+    pub(super) fn second_begins(&mut self, target: &Arc<Target>, mut pass: Pass, prepared: &Prepared) -> Aside {
+        let began = self.account.parts().clock.instant();
+        pass.begins(began);
+        let cost = self.input_cost(target);
+        self.lost += cost;
+        let (steps, is_native) = (prepared.steps, prepared.is_native);
+        Aside { target: Arc::clone(target), pass, began, steps, is_native, cost }
+    }
+
+    /// The first has answered, and the second is cancelled.
+    pub(super) fn second_lost(&mut self, aside: &Aside) {
+        let overtaken =
+            AttemptRecord { class: Some(HEDGE.to_owned()), detail: Some(OVERTAKEN.to_owned()), ..self.beside(aside) };
+        self.measure_beside(aside, HEDGE);
+        self.note_beside(overtaken, None);
+    }
+
+    /// The second has failed; the first goes on.
+    pub(super) fn second_failed(&mut self, mut aside: Aside, failure: &Failure) {
+        let now = self.account.parts().clock.instant();
+        let impact = aside.pass.failed(failure.blow(), true, now);
+        if failure.repeat == Repeat::Safe {
+            self.lost -= aside.cost;
+        }
+        let failed = AttemptRecord {
+            class: Some(class_word(failure.class).to_owned()),
+            http_status: failure.status,
+            detail: Some(capped(&failure.cause)),
+            ..self.beside(&aside)
+        };
+        self.measure_beside(&aside, class_word(failure.class));
+        self.note_beside(failed, Some(impact));
+    }
+
+    /// The second has answered, or is what is left. `is_overtaken`: the first is cancelled.
+    pub(super) fn second_takes_over(&mut self, aside: Aside, is_overtaken: bool) {
+        if is_overtaken {
+            self.measure_attempt(HEDGE, None);
+        }
+        let first = self.served_by.take();
+        if is_overtaken {
+            // Its circuit hears nothing: it did not fail.
+            self.pass = None;
+            self.lost += first.map_or(0, |target| self.input_cost(&target));
+            let duration_ms = self.attempt_ms();
+            if let Some(attempt) = self.attempts.last_mut() {
+                attempt.class = Some(HEDGE.to_owned());
+                attempt.detail = Some(OVERTAKEN.to_owned());
+                attempt.duration_ms = duration_ms;
+            }
+        }
+        self.lost -= aside.cost;
+        self.attempt_begins(&aside.target, None);
+        self.attempt_began = Some(aside.began);
+        self.pass = Some(aside.pass);
+        self.is_asked(aside.steps, aside.is_native);
+    }
+
+    fn beside(&self, aside: &Aside) -> AttemptRecord {
+        let now = self.account.parts().clock.instant();
+        AttemptRecord {
+            deployment_id: aside.target.id.to_string(),
+            provider: aside.target.provider.clone(),
+            upstream_model: aside.target.upstream_model.clone(),
+            duration_ms: whole_ms(now.saturating_duration_since(aside.began)),
+            ..AttemptRecord::default()
+        }
+    }
+
+    fn measure_beside(&self, aside: &Aside, outcome: &str) {
+        let now = self.account.parts().clock.instant();
+        let duration = now.saturating_duration_since(aside.began);
+        self.watch.beside_ends((&aside.target, self.facts.operation.as_str()), outcome, duration);
+    }
+
+    /// Puts an attempt before the one that goes on.
+    fn note_beside(&mut self, attempt: AttemptRecord, impact: Option<Impact>) {
+        let place = self.attempts.len().saturating_sub(1);
+        self.attempts.insert(place, attempt);
+        self.impacts.insert(place, impact);
+        for (number, attempt) in (1..).zip(&mut self.attempts) {
+            attempt.number = number;
+        }
+    }
+
+    /// What the input costs at a deployment, where that is known.
+    fn input_cost(&self, target: &Target) -> i128 {
+        let usage = TokenUsage { input: self.estimated_input(target), ..TokenUsage::default() };
+        i128::from(target.resolved.pricing.cost(&usage).unwrap_or_default().0)
+    }
+
     /// Notes how this attempt is asked: how much it is to think, and whether in the client's own words.
     pub(super) fn is_asked(&mut self, steps: Steps, is_native: bool) {
         self.steps = steps;
@@ -247,8 +356,7 @@ impl Record {
         if failure.repeat == Repeat::Once
             && let Some(target) = &self.served_by
         {
-            let usage = TokenUsage { input: self.estimated_input(target), ..TokenUsage::default() };
-            self.lost += i128::from(target.resolved.pricing.cost(&usage).unwrap_or_default().0);
+            self.lost += self.input_cost(target);
         }
     }
 
@@ -294,11 +402,14 @@ impl Record {
             http_status: attempt.http_status,
             health_impact: impact.map(Impact::as_str),
         });
+        let answered = self.attempts.last().is_some_and(|attempt| attempt.ok);
+        let served_by = self.served_by.as_ref().filter(|_| answered).map(|target| target.opaque_id.as_str());
         Some(metadata::write(&metadata::Routing {
             served_model: served,
+            served_by,
             routing_strategy: strategies.routing.as_str(),
             unsupported_parameter_strategy: strategies.parameters.as_str(),
-            fallback_used: served != self.facts.public_model,
+            fallback_used: !served.is_empty() && served != self.facts.public_model,
             attempt_count: self.attempts.len(),
             attempts: attempts.collect(),
         }))
@@ -314,7 +425,7 @@ impl Record {
         self.is_committed = true;
         let now = self.account.parts().clock.instant();
         if let Some(pass) = &mut self.pass {
-            pass.committed(now);
+            pass.committed(now, self.facts.is_stream);
         }
         let duration_ms = self.attempt_ms();
         if let Some(attempt) = self.attempts.last_mut() {

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Parts;
 use super::attempt::{BrokenStream, OpenStream, Step, stream_failure};
-use super::dispatch::Opening;
+use super::dispatch::{Opening, Told};
 use super::metadata::{self, Head};
 use super::settle::{Ending, Record};
 use super::states::Keep;
@@ -83,7 +83,7 @@ impl Client {
 pub(super) async fn pump_when_open(
     parts: Arc<Parts>,
     mut opening: Opening,
-    contract: Wire,
+    (contract, told): (Wire, Told),
     sender: mpsc::Sender<Bytes>,
 ) {
     let mut stopping = parts.stopping.clone();
@@ -96,7 +96,13 @@ pub(super) async fn pump_when_open(
         match opened {
             Ok(Ok(committed)) => return pump(parts, committed, sender).await,
             // The opening has recorded it.
-            Ok(Err(fault)) => return drop(sender.send(write_fault_event(contract, &fault)).await),
+            Ok(Err(fault)) => {
+                let mut event = BytesMut::from(write_fault_event(contract, &fault).as_ref());
+                if let Some(routing) = told.get() {
+                    metadata::add_to_last_event(&mut event, routing);
+                }
+                return drop(sender.send(event.freeze()).await);
+            }
             Err(_) => {
                 if !matches!(timeout(parts.bounds.client_write_timeout, sender.send(KEEP_ALIVE)).await, Ok(Ok(()))) {
                     return;
@@ -141,6 +147,9 @@ pub(super) async fn pump(parts: Arc<Parts>, mut stream: Committed, sender: mpsc:
         Err(Stop::Failed(fault)) => {
             let mut last = stream.open.pending.split();
             stream.open.relay.write_failure(&fault, &mut last);
+            if let Some(routing) = stream.record.routing() {
+                metadata::add_to_last_event(&mut last, &routing);
+            }
             stream.record.wrote(client.sent() + last.len() as u64);
             stream.record.settle(Ending::Error, Some(&fault)).await;
             if !last.is_empty() {

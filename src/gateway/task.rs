@@ -1,6 +1,7 @@
 //! What a client asks for, as the frame of every operation sees it. Admission, routing, deadlines, retries, settlement and
 //! errors are the same for all; an operation says what it is, how it is written for a candidate, and how an answer is read.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use async_trait::async_trait;
@@ -57,6 +58,11 @@ pub(super) trait Task: Send + Sync {
 
     /// The opaque id of the deployment whose state it brings.
     fn origin(&self) -> Option<&str> {
+        None
+    }
+
+    /// What keeps requests together that one deployment is to serve.
+    fn session(&self) -> Option<Cow<'_, str>> {
         None
     }
 

@@ -15,6 +15,7 @@ const BASE_RESP: &str =
 /// A list of fields that were not understood, as Mistral and others that use FastAPI have it.
 const DETAIL: &str =
     r#"{"detail":[{"type":"less_than_equal","loc":["body","temperature"],"msg":"Input should be less than 1.5"}]}"#;
+const GARBAGE: &str = "data: {\"id\":\"chatcmpl-Stub\",\"choi\n\n";
 const MEBIBYTE: usize = 1 << 20;
 static FILLER: [u8; MEBIBYTE] = [b'x'; MEBIBYTE];
 
@@ -22,7 +23,7 @@ static FILLER: [u8; MEBIBYTE] = [b'x'; MEBIBYTE];
 type ErrorRow = (&'static str, u16, &'static str, Option<&'static str>, Option<&'static str>, &'static str);
 
 #[rustfmt::skip]
-const ERRORS: [ErrorRow; 15] = [
+const ERRORS: [ErrorRow; 18] = [
     ("stub-400", 400, INVALID, Some("temperature"), Some("decimal_above_max_value"),
         "Invalid 'temperature': decimal above maximum value. Expected a value <= 2, but got 3.5 instead."),
     ("stub-400-context", 400, INVALID, Some("messages"), Some("context_length_exceeded"),
@@ -41,6 +42,12 @@ const ERRORS: [ErrorRow; 15] = [
         "Input should be a valid string or a list of content parts at messages[0].content."),
     ("stub-429", 429, "requests", None, Some("rate_limit_exceeded"),
         "Rate limit reached for stub-429 in organization org-Stub9Xk3 on requests per min (RPM): Limit 3, Used 3, Requested 1. Please try again in 7s."),
+    ("stub-402", 402, INVALID, None, Some("insufficient_balance"),
+        "Insufficient balance."),
+    ("stub-403-content", 403, INVALID, None, None,
+        "Content violates usage guidelines. Team: 0f1e, Failed check: SAFETY_CHECK_TYPE_BIO"),
+    ("stub-429-plain", 429, "requests", None, Some("rate_limit_exceeded"),
+        "Rate limit reached."),
     ("stub-429-quota", 429, "insufficient_quota", None, Some("insufficient_quota"),
         "You exceeded your current quota, please check your plan and billing details."),
     ("stub-500", 500, "server_error", None, None,
@@ -102,6 +109,8 @@ const ROWS: [Row; 52] = [
     ("stub-json-garbage", |_| Script::json(200, r#"{"id":"chatcmpl-Stub","choices":[{"index":0,"mess"#).into()),
     ("stub-stream-error-first", |call| failing_at_once(call).into()),
     ("stub-stream-error-mid", |call| failing_midway(call).into()),
+    ("stub-sse-garbage", |_| Script::events([GARBAGE]).into()),
+    ("stub-sse-garbage-mid", |call| call.begun([Step::Send(GARBAGE.into())]).into()),
     ("stub-eof-no-terminal", |call| call.begun([]).into()),
     ("stub-finish-no-done", |call| without_done(call).into()),
     ("stub-finish-stall", |call| without_done(call).then(Step::Stall).into()),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use bytes::Bytes;
@@ -13,9 +14,10 @@ use super::multipart::HeldForm;
 use super::{HttpState, credentials, limits, render};
 use crate::api::envelope;
 use crate::canonical::{Operation, Wire};
+use crate::dialects::{anthropic_messages, openai_chat};
 use crate::fault::{Fault, Outcome};
 use crate::gateway::form::Carries;
-use crate::gateway::{Answer, Call, Denied, Intake};
+use crate::gateway::{self, Answer, Call, Denied, Intake};
 use crate::telemetry::names::header;
 use crate::telemetry::otel::context::TraceContext;
 
@@ -66,6 +68,10 @@ pub(super) fn respond(contract: Wire, id: &str, answer: Result<Answer, Denied>) 
         Ok(answer) => render::answer(contract, answer),
         Err(denied) => {
             let mut response = refuse(contract, &denied.fault, id);
+            if let Some(routing) = &denied.routing {
+                let body = gateway::add_to_body(vec![write_fault(contract, &denied.fault, id)], routing);
+                *response.body_mut() = Body::from(body.concat());
+            }
             limits::write(contract, denied.standing.as_ref(), response.headers_mut());
             response
         }
@@ -81,6 +87,14 @@ pub(super) fn with_request_id(contract: Wire, id: &str, mut response: Response) 
         response.headers_mut().insert(header::ANTHROPIC_REQUEST_ID, id);
     }
     response
+}
+
+/// The body of a fault in a contract.
+fn write_fault(contract: Wire, fault: &Fault, request_id: &str) -> Bytes {
+    match contract {
+        Wire::Chat | Wire::Responses | Wire::GenerateContent => openai_chat::fault::write_fault(fault),
+        Wire::Messages => anthropic_messages::fault::write_fault(fault, Some(request_id).filter(|id| !id.is_empty())),
+    }
 }
 
 /// A fault in the envelope of a contract.
@@ -175,6 +189,7 @@ async fn form_call(
             contract: Wire::Chat,
             is_strict: is_on(&parts.headers, header::STRICT)?,
             wants_routing: is_on(&parts.headers, header::ROUTING_METADATA)?,
+            session: None,
             body: Bytes::new(),
             forwarded: HeaderMap::new(),
             request_id,
@@ -206,6 +221,7 @@ async fn call(
             contract,
             is_strict: is_on(&parts.headers, header::STRICT)?,
             wants_routing: is_on(&parts.headers, header::ROUTING_METADATA)?,
+            session: session(&parts.headers),
             body: held.bytes.clone(),
             forwarded: passing(&parts.headers, forwarded),
             request_id,
@@ -237,6 +253,12 @@ pub(super) fn tags(headers: &HeaderMap) -> Outcome<Vec<String>> {
         }
     }
     Ok(tags)
+}
+
+/// What the client calls its session. Any text will do.
+fn session(headers: &HeaderMap) -> Option<String> {
+    let session = headers.get(header::SESSION).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    session.filter(|session| !session.is_empty())
 }
 
 /// The trace that a request belongs to, as its client says.

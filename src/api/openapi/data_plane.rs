@@ -26,7 +26,12 @@ const TAGS: Param = header(
     "string",
     "Tags of the request's record: at most 16 of at most 64 characters, separated by commas.",
 );
-const GENERATING: [Param; 6] = [ID, STRICT, ROUTING, CACHE, CACHE_TTL, TAGS];
+const SESSION: Param = header(
+    name::SESSION,
+    "string",
+    "Requests of one session go to one deployment, where the operator has switched that on.",
+);
+const GENERATING: [Param; 7] = [ID, STRICT, ROUTING, SESSION, CACHE, CACHE_TTL, TAGS];
 const EVENTS: &str = "text/event-stream";
 const FORM: &str = "multipart/form-data";
 

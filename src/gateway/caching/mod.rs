@@ -222,7 +222,7 @@ async fn found(record: &mut Record, entry: &Entry) -> Answer {
 async fn failed(record: &mut Record, denied: &Denied) -> Denied {
     let twin = Denied { standing: record.standing(), ..denied.twin() };
     record.settle(Ending::Error, Some(&twin.fault)).await;
-    twin
+    Denied { routing: record.routing(), ..twin }
 }
 
 /// The request that this one waited for ended without a word, as at shutdown.

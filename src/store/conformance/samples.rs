@@ -211,7 +211,13 @@ pub(in crate::store) fn chain(primary: &str, reason: FallbackReason, targets: &[
 pub(super) fn full_settings() -> RouterSettings {
     RouterSettings {
         routing_strategy: RoutingStrategy::UsageBasedRpm,
-        model_overrides: BTreeMap::from([("a/b".into(), RoutingStrategy::LeastBusy)]),
+        model_overrides: BTreeMap::from([(
+            "a/b".into(),
+            crate::domain::settings::ModelOverride {
+                session_pinning: Some(true),
+                ..crate::domain::settings::ModelOverride::strategy(RoutingStrategy::LeastBusy)
+            },
+        )]),
         allowed_fails: 11,
         cooldown_seconds: 12,
         failure_window_seconds: 13,
