@@ -211,6 +211,7 @@ pub(in crate::store) fn chain(primary: &str, reason: FallbackReason, targets: &[
 pub(super) fn full_settings() -> RouterSettings {
     RouterSettings {
         routing_strategy: RoutingStrategy::UsageBasedRpm,
+        session_pinning: true,
         model_overrides: BTreeMap::from([(
             "a/b".into(),
             crate::domain::settings::ModelOverride {
