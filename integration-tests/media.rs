@@ -1,12 +1,15 @@
 //! Sound and pictures from end to end: uploads, every wire, streams, and the frame that they share with text: keys, limits,
 //! records, retries.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
 use crate::support::Answer;
 use crate::support::stub_provider::media::PIXEL;
+use crate::support::wait::soon;
 use crate::world::World;
 
 const LISTEN: &str = "/v1/audio/transcriptions";
@@ -241,6 +244,22 @@ async fn speech_that_breaks_off_does_not_look_whole() {
     assert!(first.starts_with(b"ID3"), "{first:?}");
     assert!(answer.finish().await.is_broken, "a broken answer ended as a whole one does");
     assert_eq!(world.stub.requests().len(), 1, "it was asked for twice");
+}
+
+#[tokio::test]
+async fn a_slow_listener_slows_the_provider_and_one_who_leaves_ends_it() {
+    let world = World::of(&["stub-speak-flood"]).await;
+    let bearer = format!("Bearer {}", world.key);
+    let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+    let body = json!({"model": "my/speak-flood", "input": "x", "voice": "alloy"}).to_string();
+    let mut answer = world.client.open("POST", SPEAK, &headers, body).await;
+    answer.next().await.unwrap();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    // All of it would be 256 MiB.
+    let sent = world.stub.sent_bytes() >> 20;
+    assert!(sent < 64, "{sent} MiB were read for a client that takes nothing");
+    drop(answer);
+    soon("the provider to be left", world.stub.hang_ups_reach(1)).await;
 }
 
 #[tokio::test]
