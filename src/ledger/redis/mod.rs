@@ -7,12 +7,15 @@
 //!
 //! - [`link`]: the connection, and the scripts on the server;
 //! - [`shared`]: the ledger; `held`: what this replica holds, in its own memory;
+//! - [`health`]: news of how deployments do, and who tries a circuit;
 //! - [`beat`]: signs of life, joining a ledger that is new, ending what silent replicas held.
 
 pub mod beat;
+pub mod health;
 mod held;
 pub mod link;
 pub mod shared;
 
+pub use health::RedisHealth;
 pub use link::RedisLink;
 pub use shared::{RedisLedger, Setup};
