@@ -130,10 +130,10 @@ impl Pricing {
         let image_input = usage.image_input.min(usage.input - audio_input - cache_read - cache_write);
         let audio_output = usage.audio_output.min(usage.output);
         let image_output = usage.image_output.min(usage.output - audio_output);
+        let words = if usage.images + usage.audio_output_ms > 0 { self.unit(TEXT_OUTPUT) } else { None };
         // Reasoning costs what other output does, but for those who bill it apart.
         let reasoning_rate = self.unit(REASONING_OUTPUT);
         let reasoning = reasoning_rate.map_or(0, |_| usage.reasoning.min(usage.output - audio_output - image_output));
-        let words = if usage.images + usage.audio_output_ms > 0 { self.unit(TEXT_OUTPUT) } else { None };
         let parts = [
             (usage.input - audio_input - image_input - cache_read - cache_write, rates.input),
             (image_input, self.unit(IMAGE_INPUT).or(rates.input)),
@@ -142,8 +142,8 @@ impl Pricing {
             (cache_write - cache_write_1h, rates.cache_write.or(rates.input)),
             (cache_write_1h, rates.cache_write_1h.or(rates.cache_write).or(rates.input)),
             (usage.output - audio_output - image_output - reasoning, words.or(rates.output)),
-            (reasoning, reasoning_rate),
             (image_output, self.unit(IMAGE_OUTPUT).or(rates.output)),
+            (reasoning, reasoning_rate),
             (audio_output, self.unit(AUDIO_OUTPUT).or(rates.output)),
         ];
         let mut sum: i128 = 0;

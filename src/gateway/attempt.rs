@@ -156,7 +156,7 @@ pub(super) async fn attempt(input: &AttemptInput<'_>) -> Result<Opened, Failure>
         }
         let upstream = open(input, provider, input.prepared.sends.first(), until).await?;
         if input.task.tells() && !upstream.flows(input) {
-            return tell(upstream, input, provider).await;
+            return tell_whole(upstream, input, provider).await;
         }
         let media_type =
             upstream.media_type().filter(|kind| input.task.streams_as().is_some() && kind.starts_with("audio/"));
@@ -179,7 +179,7 @@ pub(super) async fn attempt(input: &AttemptInput<'_>) -> Result<Opened, Failure>
 }
 
 /// Reads a whole answer, and tells it as a stream.
-async fn tell(upstream: Upstream, input: &AttemptInput<'_>, provider: &Provider) -> Result<Opened, Failure> {
+async fn tell_whole(upstream: Upstream, input: &AttemptInput<'_>, provider: &Provider) -> Result<Opened, Failure> {
     let answered = read_answered(upstream, input).await?;
     let reply = read_reply(input, provider, vec![answered]).await?;
     let chunks = reply.body.into_iter().filter(|piece| !piece.is_empty()).collect();

@@ -132,7 +132,6 @@ impl Gateway {
         let (asked, keep) = match scanned {
             Ok(scanned) => scanned,
             Err(fault) => {
-                self.note_refusal(call.contract.as_str(), &call.request_id, &fault);
                 self.refused(intake, &fault);
                 return Err(fault.into());
             }
@@ -160,7 +159,6 @@ impl Gateway {
         let account = match Account::open(&self.parts, &call.caller, Arc::clone(&task)) {
             Ok(account) => account,
             Err(fault) => {
-                self.note_refusal(task.contract(), &call.request_id, &fault);
                 let intake = self.intake(&call.snapshot, &call.caller, task.contract(), &call.request_id);
                 self.refused(
                     Intake {

@@ -35,12 +35,12 @@ impl Gateway {
         let mut intake = Intake { operation, tags: call.tags.clone(), request_bytes: call.body.len() as u64, ..intake };
         let query = Query::scan(operation, std::mem::take(&mut call.body)).and_then(|query| {
             query.model().clone_into(&mut intake.public_model);
+            intake.contract = query.contract();
             call.caller.check_model(query.model()).map(|()| query)
         });
         match query {
             Ok(query) => self.perform(call, Arc::new(query), None).await,
             Err(fault) => {
-                self.note_refusal(operation.as_str(), &call.request_id, &fault);
                 self.refused(intake, &fault);
                 Err(fault.into())
             }

@@ -156,6 +156,7 @@ impl Gateway {
 
     /// Records a request that was refused before anything was held for it.
     pub fn refused(&self, intake: Intake, fault: &Fault) {
+        self.note_refusal(intake.contract, &intake.request_id, fault);
         let key = match &intake.caller {
             Caller::Master => None,
             Caller::Key(key) => Some(key.id),

@@ -15,7 +15,7 @@ use crate::api::envelope;
 use crate::canonical::{Operation, Wire};
 use crate::fault::{Fault, Outcome};
 use crate::gateway::form::Carries;
-use crate::gateway::{Answer, Call, Caller, Denied, Intake, Snapshot};
+use crate::gateway::{Answer, Call, Denied, Intake};
 use crate::telemetry::names::header;
 use crate::telemetry::otel::context::TraceContext;
 
@@ -35,9 +35,9 @@ pub(super) async fn generate(
     let (id, answer) = match read_call(&state, contract, forwarded, request).await {
         // The body's share of memory is held until the answer commits.
         (id, Ok((call, _held))) => (id, state.gateway.generate(call).await),
-        (id, Err(fault)) => {
-            state.gateway.note_refusal(contract.as_str(), &id, &fault);
-            (id, Err(Denied::from(fault)))
+        (id, Err(unread)) => {
+            let denied = unread.recorded(&state, contract.as_str(), &id, Operation::TextGenerate);
+            (id, Err(denied))
         }
     };
     respond(contract, &id, answer)
@@ -52,9 +52,9 @@ pub(super) async fn ask(
 ) -> Response {
     let (id, answer) = match read_call(&state, Wire::Chat, forwarded, request).await {
         (id, Ok((call, _held))) => (id, state.gateway.ask(operation, call).await),
-        (id, Err(fault)) => {
-            state.gateway.note_refusal(operation.as_str(), &id, &fault);
-            (id, Err(Denied::from(fault)))
+        (id, Err(unread)) => {
+            let denied = unread.recorded(&state, operation.as_str(), &id, operation);
+            (id, Err(denied))
         }
     };
     respond(Wire::Chat, &id, answer)
@@ -101,13 +101,44 @@ pub(super) fn contract_of(path: &str) -> Wire {
     }
 }
 
+/// A request that could not be read.
+#[derive(Debug)]
+pub(super) struct Unread {
+    pub fault: Fault,
+    /// What is known of it, where it is known who calls.
+    intake: Option<Box<Intake>>,
+}
+
+impl Unread {
+    /// The refusal, recorded where it is known whose it is.
+    pub(super) fn recorded(
+        self,
+        state: &HttpState,
+        contract: &'static str,
+        request_id: &str,
+        operation: Operation,
+    ) -> Denied {
+        match self.intake {
+            Some(intake) => state.gateway.refused(Intake { operation, contract, ..*intake }, &self.fault),
+            None => state.gateway.note_refusal(contract, request_id, &self.fault),
+        }
+        self.fault.into()
+    }
+}
+
+impl From<Fault> for Unread {
+    fn from(fault: Fault) -> Self {
+        Self { fault, intake: None }
+    }
+}
+
 /// Reads a request: its id, and what the gateway is asked, with the body's share of memory.
 pub(super) async fn read_call(
     state: &HttpState,
     contract: Wire,
     forwarded: &[&'static str],
     request: Request,
-) -> (String, Outcome<(Call, HeldBody)>) {
+) -> (String, Result<(Call, HeldBody), Unread>) {
     let id = request_id(request.headers());
     let call = call(state, contract, forwarded, request).await;
     (id, call)
@@ -119,17 +150,23 @@ pub(super) async fn read_form(
     request: Request,
     carries: Carries,
     lists: &[&str],
-) -> (String, Outcome<(Call, HeldForm)>) {
+) -> (String, Result<(Call, HeldForm), Unread>) {
     let id = request_id(request.headers());
     let call = form_call(state, request, carries, lists).await;
     (id, call)
 }
 
-async fn form_call(state: &HttpState, request: Request, carries: Carries, lists: &[&str]) -> Outcome<(Call, HeldForm)> {
+async fn form_call(
+    state: &HttpState,
+    request: Request,
+    carries: Carries,
+    lists: &[&str],
+) -> Result<(Call, HeldForm), Unread> {
     let (parts, body) = request.into_parts();
     let snapshot = state.gateway.snapshot();
     let caller = state.gateway.authenticate(&snapshot, &credentials::presented(&parts.headers))?;
-    let intake = intake(state, &parts, Wire::Chat, &snapshot, &caller);
+    let request_id = request_id(&parts.headers);
+    let intake = state.gateway.intake(&snapshot, &caller, Wire::Chat.as_str(), &request_id);
     let read = async {
         let held = state.forms.read(&state.bodies, &parts.headers, body, carries, lists).await?;
         let call = Call {
@@ -140,14 +177,14 @@ async fn form_call(state: &HttpState, request: Request, carries: Carries, lists:
             wants_routing: is_on(&parts.headers, header::ROUTING_METADATA)?,
             body: Bytes::new(),
             forwarded: HeaderMap::new(),
-            request_id: request_id(&parts.headers),
+            request_id,
+            tags: tags(&parts.headers)?,
             cache: cache_ttl(&parts.headers)?,
             trace: trace_context(&parts.headers),
-            tags: tags(&parts.headers)?,
         };
         Ok((call, held))
     };
-    read.await.inspect_err(|fault| not_read(state, intake, fault))
+    read.await.map_err(|fault| Unread { fault, intake: Some(Box::new(intake)) })
 }
 
 async fn call(
@@ -155,11 +192,12 @@ async fn call(
     contract: Wire,
     forwarded: &[&'static str],
     request: Request,
-) -> Outcome<(Call, HeldBody)> {
+) -> Result<(Call, HeldBody), Unread> {
     let (parts, body) = request.into_parts();
     let snapshot = state.gateway.snapshot();
     let caller = state.gateway.authenticate(&snapshot, &credentials::presented(&parts.headers))?;
-    let intake = intake(state, &parts, contract, &snapshot, &caller);
+    let request_id = request_id(&parts.headers);
+    let intake = state.gateway.intake(&snapshot, &caller, contract.as_str(), &request_id);
     let read = async {
         let held = state.bodies.read_json(&parts.headers, body).await?;
         let call = Call {
@@ -170,51 +208,14 @@ async fn call(
             wants_routing: is_on(&parts.headers, header::ROUTING_METADATA)?,
             body: held.bytes.clone(),
             forwarded: passing(&parts.headers, forwarded),
-            request_id: request_id(&parts.headers),
+            request_id,
+            tags: tags(&parts.headers)?,
             cache: cache_ttl(&parts.headers)?,
             trace: trace_context(&parts.headers),
-            tags: tags(&parts.headers)?,
         };
         Ok((call, held))
     };
-    read.await.inspect_err(|fault| not_read(state, intake, fault))
-}
-
-/// What is known of a request of a known caller before it is read; `None` for those that are not recorded.
-fn intake(
-    state: &HttpState,
-    parts: &http::request::Parts,
-    contract: Wire,
-    snapshot: &Snapshot,
-    caller: &Caller,
-) -> Option<Intake> {
-    let operation = operation_of(parts.uri.path())?;
-    let is_text = operation == Operation::TextGenerate;
-    let contract = if is_text { contract.as_str() } else { operation.as_str() };
-    let intake = state.gateway.intake(snapshot, caller, contract, &request_id(&parts.headers));
-    Some(Intake { operation, ..intake })
-}
-
-/// Records that a request could not be read.
-fn not_read(state: &HttpState, intake: Option<Intake>, fault: &Fault) {
-    if let Some(intake) = intake {
-        state.gateway.refused(intake, fault);
-    }
-}
-
-/// What is asked for at a path; a count of tokens is nothing that is recorded.
-fn operation_of(path: &str) -> Option<Operation> {
-    Some(match path {
-        "/v1/chat/completions" | "/v1/responses" | "/v1/messages" => Operation::TextGenerate,
-        "/v1/embeddings" => Operation::EmbeddingCreate,
-        "/v1/rerank" | "/v2/rerank" | "/rerank" => Operation::Rerank,
-        "/v1/moderations" => Operation::Moderate,
-        "/v1/audio/speech" => Operation::AudioSpeech,
-        "/v1/audio/transcriptions" | "/v1/audio/translations" => Operation::AudioTranscribe,
-        "/v1/images/generations" => Operation::ImageGenerate,
-        "/v1/images/edits" => Operation::ImageEdit,
-        _ => return None,
-    })
+    read.await.map_err(|fault| Unread { fault, intake: Some(Box::new(intake)) })
 }
 
 /// The tags for the record, each once, in order.
