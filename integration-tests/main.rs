@@ -50,9 +50,13 @@ mod parameters;
 #[cfg(test)]
 mod probe;
 #[cfg(test)]
+mod records;
+#[cfg(test)]
 mod relay;
 #[cfg(test)]
 mod reliability;
+#[cfg(test)]
+mod reliability_fleet;
 #[cfg(test)]
 mod remote_content;
 #[cfg(test)]

@@ -239,6 +239,7 @@ pub async fn start_among(config: Config, places: Places) -> Outcome<Running> {
         ledger: Arc::clone(&ledger),
         health: Arc::clone(&health),
         learned: Arc::default(),
+        refusals: Arc::default(),
         bounds: Bounds {
             reply_bytes: MAX_REPLY_BYTES,
             error_bytes: MAX_ERROR_BYTES,

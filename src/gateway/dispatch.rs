@@ -21,14 +21,15 @@ use super::attempt::{AttemptInput, Deadlines, Dropped, Opened, attempt};
 use super::caching::{self, CacheStatus, Flight, Fresh, Sameness, Through};
 use super::failure::{Failure, Repeat, worst};
 use super::lane::Asking;
-use super::metadata::Strategies;
+use super::metadata::{self, Strategies};
 use super::prepare::{Manner, Prepared};
 use super::routes::Routes;
 use super::settle::{Ending, Facts, Record};
 use super::states::{Keep, next_id};
 use super::stream::{self, Committed};
 use super::task::Task;
-use super::{Caller, Denied, Gateway, Parts};
+use super::trace::Trace;
+use super::{Caller, Denied, Gateway, Intake, Parts};
 use crate::canonical::Wire;
 use crate::dialects::cacheable::is_complete;
 use crate::dialects::{self, Asked, openai_responses};
@@ -69,6 +70,8 @@ pub struct Call {
     pub forwarded: HeaderMap,
     /// Its id.
     pub request_id: String,
+    /// The client's tags.
+    pub tags: Vec<String>,
     /// How long its answer may be kept in the response cache, where it opted in.
     pub cache: Option<Duration>,
     /// The trace it belongs to, as the client says.
@@ -119,10 +122,22 @@ impl Gateway {
     /// What the caller is to be told, before anything of the answer was sent.
     pub async fn generate(&self, mut call: Call) -> Result<Answer, Denied> {
         let id = next_id(self.parts.clock.now(), self.parts.dice.as_ref());
+        let mut intake = self.intake(&call.snapshot, &call.caller, call.contract.as_str(), &call.request_id);
+        intake.tags.clone_from(&call.tags);
+        intake.request_bytes = call.body.len() as u64;
         let body = std::mem::take(&mut call.body);
-        let scanned = self.scan(call.contract, body, &call.caller, id).await;
-        let refused = |fault: &Fault| self.note_refusal(call.contract.as_str(), &call.request_id, fault);
-        let (asked, keep) = scanned.inspect_err(refused)?;
+        let mut note = |asked: &dyn Asked| {
+            asked.model().clone_into(&mut intake.public_model);
+            intake.is_stream = asked.is_stream();
+        };
+        let scanned = self.scan(call.contract, body, &call.caller, id, &mut note).await;
+        let (asked, keep) = match scanned {
+            Ok(scanned) => scanned,
+            Err(fault) => {
+                self.refused(intake, &fault);
+                return Err(fault.into());
+            }
+        };
         let asking = Asking::new(asked, id.to_hex(), self.parts.clock.now().unix_s()).of_session(call.session.take());
         self.perform(call, Arc::new(asking), keep).await
     }
@@ -143,10 +158,27 @@ impl Gateway {
             };
             Through::of(&same, ttl)
         });
-        let refused = |fault: &Fault| self.note_refusal(task.contract(), &call.request_id, fault);
-        let account = Account::open(&self.parts, &call.caller, Arc::clone(&task)).inspect_err(refused)?;
+        let account = match Account::open(&self.parts, &call.caller, Arc::clone(&task)) {
+            Ok(account) => account,
+            Err(fault) => {
+                let intake = self.intake(&call.snapshot, &call.caller, task.contract(), &call.request_id);
+                self.refused(
+                    Intake {
+                        tags: call.tags,
+                        operation: task.operation(),
+                        public_model: task.model().to_owned(),
+                        is_stream,
+                        request_bytes: task.size().bytes,
+                        ..intake
+                    },
+                    &fault,
+                );
+                return Err(fault.into());
+            }
+        };
         let facts = Facts {
             request_id: call.request_id,
+            tags: call.tags,
             public_model: task.model().to_owned(),
             operation: task.operation(),
             contract: task.contract(),
@@ -191,20 +223,24 @@ impl Gateway {
         }
     }
 
-    /// Scans a request, and completes it where it goes on from a stored response.
+    /// Scans a request, and completes it where it goes on from a stored response. `note` hears what is asked before it is
+    /// known whether it may be.
     pub(super) async fn scan(
         &self,
         contract: Wire,
         body: Bytes,
         caller: &Caller,
         id: ResponseId,
+        note: &mut (dyn FnMut(&dyn Asked) + Send),
     ) -> Outcome<(Box<dyn Asked>, Option<Keep>)> {
         if contract != Wire::Responses {
             let asked = dialects::scan(contract, body)?;
+            note(asked.as_ref());
             caller.check_model(asked.model())?;
             return Ok((asked, None));
         }
         let request = openai_responses::native::read_request(body)?;
+        note(&request);
         caller.check_model(request.model())?;
         let (request, keep) = self.parts.states.resume(caller, request, id).await?;
         Ok((Box::new(request), keep))
@@ -311,13 +347,13 @@ impl Run {
     async fn fresh(mut self, primary: Vec<Candidate>) -> Outcome<Fresh> {
         match self.search(primary).await {
             Ok((candidate, Opened::Whole(reply, dropped))) => {
-                self.record.output_begins();
+                self.record.commits();
+                self.record.came_whole();
                 // What is not text says itself what it used, or is expected to.
                 let is_text = self.task.operation() == Operation::TextGenerate;
                 let bytes = if is_text { reply.body.iter().map(|piece| piece.len() as u64).sum() } else { 0 };
                 self.record.left_out(&dropped);
                 self.record.reported(reply.usage, reply.finish_reason.as_deref(), bytes);
-                self.record.settle(Ending::Success, None).await;
                 let mut body = reply.body;
                 if let Some(keep) = self.keep.take() {
                     let response = Bytes::from(body.concat());
@@ -326,12 +362,16 @@ impl Run {
                     body = if is_kept { vec![response] } else { openai_responses::native::not_kept(response) };
                 }
                 let model = candidate.target.public_model.as_str().to_owned();
+                let routing = self.record.routing();
+                let facts = routing.as_deref().filter(|_| reply.media_type.is_none());
+                self.record.wrote(metadata::length_with(&body, facts));
+                self.record.settle(Ending::Success, None).await;
                 Ok(Fresh {
                     body,
                     media_type: reply.media_type,
                     dropped,
                     served_by: self.record.explains().then(|| candidate.target.opaque_id.clone()),
-                    routing: self.record.routing(),
+                    routing,
                     standing: None,
                     is_fallback: model != self.task.model(),
                     is_complete,
@@ -346,7 +386,7 @@ impl Run {
     async fn stream(mut self, primary: Vec<Candidate>) -> Outcome<Committed> {
         match self.search(primary).await {
             Ok((candidate, Opened::Stream(open))) => {
-                self.record.output_begins();
+                self.record.commits();
                 self.record.left_out(&open.dropped);
                 let idle = ms(self.policy.idle_ms);
                 let contract = self.task.wire();
@@ -520,7 +560,8 @@ impl Run {
 
     async fn attempt(&mut self, candidate: &Candidate, pass: Pass) -> Result<Opened, Failure> {
         let prepared = self.begin(candidate, pass).await?;
-        attempt(&AttemptInput {
+        let trace = Trace::default();
+        let attempted = attempt(&AttemptInput {
             parts: &self.parts,
             candidate,
             task: self.task.as_ref(),
@@ -528,8 +569,11 @@ impl Run {
             prepared,
             span: self.record.attempt_trace(),
             deadlines: self.deadlines(candidate),
+            trace: &trace,
         })
-        .await
+        .await;
+        self.record.traced(&trace);
+        attempted
     }
 
     /// Prepares the request for a candidate.
@@ -556,7 +600,7 @@ impl Run {
             }
         };
         self.record.attempt_begins(&candidate.target, Some(pass));
-        self.record.thinks(prepared.steps);
+        self.record.is_asked(prepared.steps, prepared.is_native);
         Ok(prepared)
     }
 

@@ -75,7 +75,7 @@ impl Gateway {
         let reader = if caller.sees(&model) { caller } else { &Caller::Master };
         let id = next_id(self.parts.clock.now(), self.parts.dice.as_ref());
         // What would keep the answer is let go: there is none.
-        self.scan(contract, body, reader, id).await.map(|(asked, _)| asked)
+        self.scan(contract, body, reader, id, &mut |_: &dyn crate::dialects::Asked| {}).await.map(|(asked, _)| asked)
     }
 }
 

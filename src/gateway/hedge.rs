@@ -10,6 +10,7 @@ use super::dispatch::Run;
 use super::failure::Failure;
 use super::prepare::Prepared;
 use super::settle::Aside;
+use super::trace::Trace;
 use crate::routing::{Candidate, Pass};
 
 /// What came of a race.
@@ -48,7 +49,8 @@ impl Run {
         };
         // What both work with outlives what is noted of them meanwhile.
         let (parts, task, forwarded) = (Arc::clone(&self.parts), Arc::clone(&self.task), self.forwarded.clone());
-        let input = |prepared, candidate, deadlines| AttemptInput {
+        let (one_trace, other_trace) = (Trace::default(), Trace::default());
+        let input = |prepared, candidate, deadlines, trace| AttemptInput {
             parts: &parts,
             candidate,
             task: task.as_ref(),
@@ -57,37 +59,48 @@ impl Run {
             // A trace follows one call at a time.
             span: None,
             deadlines,
+            trace,
         };
-        let one = input(prepared, &first, self.deadlines(&first));
+        let one = input(prepared, &first, self.deadlines(&first), &one_trace);
         let mut one_attempt = pin!(attempt(&one));
         if let Ok(outcome) = tokio::time::timeout(late, &mut one_attempt).await {
+            self.record.traced(&one_trace);
             return Raced::alone(outcome, first.clone());
         }
         let Some((prepared, aside)) = self.begin_second(&first, &second).await else {
-            return Raced::alone(one_attempt.await, first.clone());
+            let outcome = one_attempt.await;
+            self.record.traced(&one_trace);
+            return Raced::alone(outcome, first.clone());
         };
-        let other = input(prepared, &second, self.deadlines(&second));
+        let other = input(prepared, &second, self.deadlines(&second), &other_trace);
         let mut other_attempt = pin!(attempt(&other));
         let (ended, failed) = tokio::select! {
             outcome = &mut one_attempt => match outcome {
                 Ok(opened) => {
                     self.record.second_lost(&aside);
+                    self.record.traced(&one_trace);
                     ((Ok(opened), first.clone()), None)
                 }
                 Err(failure) => {
+                    self.record.traced(&one_trace);
                     self.record.attempt_failed(&failure);
                     self.record.second_takes_over(aside, false);
-                    ((other_attempt.await, second.clone()), Some((first.clone(), failure)))
+                    let outcome = other_attempt.await;
+                    self.record.traced(&other_trace);
+                    ((outcome, second.clone()), Some((first.clone(), failure)))
                 }
             },
             outcome = &mut other_attempt => match outcome {
                 Ok(opened) => {
                     self.record.second_takes_over(aside, true);
+                    self.record.traced(&other_trace);
                     ((Ok(opened), second.clone()), None)
                 }
                 Err(failure) => {
                     self.record.second_failed(aside, &failure);
-                    ((one_attempt.await, first.clone()), Some((second.clone(), failure)))
+                    let outcome = one_attempt.await;
+                    self.record.traced(&one_trace);
+                    ((outcome, first.clone()), Some((second.clone(), failure)))
                 }
             },
         };
@@ -102,7 +115,7 @@ impl Run {
             return None;
         }
         let prepared = self.prepare(second).await.ok()?;
-        let aside = self.record.second_begins(&second.target, pass, prepared.steps);
+        let aside = self.record.second_begins(&second.target, pass, &prepared);
         Some((prepared, aside))
     }
 }

@@ -84,14 +84,14 @@ impl Asking {
         self.asked.wire() == wire && (!self.has_tags || self.asked.untags())
     }
 
-    /// The body for a candidate, with the content of URLs that it does not read by itself.
+    /// The body for a candidate, with the content of URLs that it does not read by itself, and whether it is the client's own.
     pub(super) async fn write(
         &self,
         candidate: &Candidate,
         provider: &Provider,
         wire: Wire,
         remote: &RemoteContent,
-    ) -> Outcome<Written> {
+    ) -> Outcome<(Written, bool)> {
         let to = addressee(&candidate.target, provider);
         let reads = |named, url: &str| providers::reads_url(provider, candidate.transport, named, url);
         // What cannot be read passes natively all the same: the provider judges it.
@@ -102,13 +102,13 @@ impl Asking {
             }
             None => None,
         };
-        match inlined {
+        let is_native = inlined.is_none() && self.is_native(wire) && !self.rewrites_effort(candidate, provider, wire);
+        let written = match inlined {
             Some(request) => dialects::transport(wire).write_request(&request, &to),
-            None if self.is_native(wire) && !self.rewrites_effort(candidate, provider, wire) => {
-                self.asked.for_upstream(&to)
-            }
+            None if is_native => self.asked.for_upstream(&to),
             None => dialects::transport(wire).write_request(self.canonical()?, &to),
-        }
+        };
+        written.map(|written| (written, is_native))
     }
 
     /// Whether its word for effort becomes a number, which a translation sees to, also between equal wires.
@@ -251,6 +251,10 @@ impl Task for Asking {
             None if target.is_unknown_model() => 120_000,
             None => 0,
         }
+    }
+
+    fn text(&self) -> Option<Request> {
+        self.canonical().ok().cloned()
     }
 
     fn weigh(&self) -> Outcome<Weight> {

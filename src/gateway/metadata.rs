@@ -63,6 +63,12 @@ pub fn add_to_body(mut body: Vec<Bytes>, routing: &str) -> Vec<Bytes> {
     body
 }
 
+/// Bytes of a JSON body once the object, if there is one, is added.
+pub(super) fn length_with(body: &[Bytes], routing: Option<&str>) -> u64 {
+    let length = |body: &[Bytes]| body.iter().map(|piece| piece.len() as u64).sum();
+    routing.map_or_else(|| length(body), |routing| length(&add_to_body(body.to_vec(), routing)))
+}
+
 /// Adds the object to the last event of a stream, which is in `pending`; in Chat Completions as a chunk of its own, with
 /// the identity of the others.
 pub(super) fn add_to_stream(contract: Wire, pending: &mut BytesMut, head: Option<&Head>, routing: &str) {

@@ -11,7 +11,8 @@
 //! - `lane`: the request and its answer in the wire of a candidate.
 //! - `metadata`: routing facts in an answer.
 //! - [`stream`]: a committed stream, pumped to the client with back-pressure and deadlines.
-//! - [`settle`]: what is recorded of it, always, even on a hang-up.
+//! - [`settle`]: what is recorded of it, always, even on a hang-up; `trace`: what was seen on the wire;
+//!   [`refusals`]: requests that came no further than the door.
 //! - `observe`: what is told of a request to those who watch.
 //! - [`models`]: what clients can discover; `probe`: one call that an operator asks for; `explain`: what would become of
 //!   a request.
@@ -41,6 +42,7 @@ mod observe;
 mod prepare;
 mod probe;
 mod query;
+pub mod refusals;
 mod routes;
 pub mod settle;
 mod sniff;
@@ -48,6 +50,7 @@ mod sound;
 pub mod states;
 pub mod stream;
 mod task;
+mod trace;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -61,6 +64,7 @@ pub use caching::{CacheStatus, Caching};
 pub use count::Counted;
 pub use dispatch::{Answer, Call};
 pub use metadata::add_to_body;
+pub use refusals::{Intake, Refusals};
 pub use states::{StateParts, States};
 
 /// How the limits of a key stand, for the headers of an answer.
@@ -169,6 +173,8 @@ pub struct Parts {
     pub error_detail: ErrorDetail,
     /// Keeps responses.
     pub states: Arc<States>,
+    /// Which refused requests are recorded.
+    pub refusals: Arc<Refusals>,
     /// The response cache.
     pub caching: Arc<Caching>,
     /// Counts what happens.

@@ -15,6 +15,7 @@ use super::lane::Asking;
 use super::prepare::Manner;
 use super::query::Query;
 use super::task::Task;
+use super::trace::Trace;
 use crate::canonical::Wire;
 use crate::dialects;
 use crate::domain::operation::Operation;
@@ -60,10 +61,12 @@ impl ProbeDeployment for Gateway {
         let nothing = HeaderMap::new();
         let end = begun + PATIENCE;
         let manner = Manner { is_strict: false, strategy: ParameterStrategy::Drop };
+        let trace = Trace::default();
         let outcome = match task.prepare(&self.parts, &candidate, manner, end).await {
             Ok(prepared) => {
                 attempt(&AttemptInput {
                     span: None,
+                    trace: &trace,
                     parts: &self.parts,
                     candidate: &candidate,
                     task: task.as_ref(),

@@ -10,6 +10,9 @@ use super::account::Account;
 use super::failure::{Failure, Repeat};
 use super::metadata::{self, Strategies};
 use super::observe::{Said, Watch};
+use super::prepare::Prepared;
+use super::refusals;
+use super::trace::{Moments, Seen, Trace};
 use crate::canonical::text::{Effort, Steps};
 use crate::domain::money::NanoCents;
 use crate::domain::operation::Operation;
@@ -54,6 +57,7 @@ impl Ending {
 #[derive(Debug, Clone)]
 pub(super) struct Facts {
     pub request_id: String,
+    pub tags: Vec<String>,
     pub public_model: String,
     pub operation: Operation,
     pub contract: &'static str,
@@ -71,6 +75,7 @@ pub(super) struct Aside {
     pass: Pass,
     began: Instant,
     steps: Steps,
+    is_native: bool,
     /// What its input may cost, noted already.
     cost: i128,
 }
@@ -96,14 +101,24 @@ pub(super) struct Record {
     /// What failed attempts are thought to have cost.
     lost: i128,
     steps: Steps,
+    is_native: Option<bool>,
+    /// Whether an answer was committed to.
+    is_committed: bool,
+    /// What the last attempt showed on the wire.
+    seen: Seen,
+    first_reasoning_ms: Option<u64>,
     first_output_ms: Option<u64>,
+    longest_gap_ms: Option<u64>,
     usage: Option<TokenUsage>,
     output_bytes: u64,
+    response_bytes: u64,
     dropped: Vec<String>,
     finish_reason: Option<String>,
     /// The public model that once made the answer, where no provider was called for this one.
     cached_from: Option<String>,
     is_settled: bool,
+    /// Whether it is for the log alone.
+    is_log_only: bool,
 }
 
 impl Record {
@@ -125,13 +140,20 @@ impl Record {
             strategies: None,
             lost: 0,
             steps: Steps::default(),
+            is_native: None,
+            is_committed: false,
+            seen: Seen::default(),
+            first_reasoning_ms: None,
             first_output_ms: None,
+            longest_gap_ms: None,
             usage: None,
             output_bytes: 0,
+            response_bytes: 0,
             dropped: Vec::new(),
             finish_reason: None,
             cached_from: None,
             is_settled: false,
+            is_log_only: false,
         }
     }
 
@@ -184,12 +206,12 @@ impl Record {
 
     /// A second candidate is asked because the first is late. Whichever loses may be billed all the same; that is noted
     /// now, so that nothing is lost with a client that leaves.
-    pub(super) fn second_begins(&mut self, target: &Arc<Target>, mut pass: Pass, steps: Steps) -> Aside {
+    pub(super) fn second_begins(&mut self, target: &Arc<Target>, mut pass: Pass, prepared: &Prepared) -> Aside {
         let began = self.account.parts().clock.instant();
         pass.begins(began);
         let cost = self.input_cost(target);
         self.lost += cost;
-        Aside { target: Arc::clone(target), pass, began, steps, cost }
+        Aside { target: Arc::clone(target), pass, began, steps: prepared.steps, is_native: prepared.is_native, cost }
     }
 
     /// The first has answered, and the second is cancelled.
@@ -238,7 +260,7 @@ impl Record {
         self.attempt_begins(&aside.target, None);
         self.attempt_began = Some(aside.began);
         self.pass = Some(aside.pass);
-        self.steps = aside.steps;
+        self.is_asked(aside.steps, aside.is_native);
     }
 
     fn beside(&self, aside: &Aside) -> AttemptRecord {
@@ -274,9 +296,23 @@ impl Record {
         i128::from(target.resolved.pricing.cost(&usage).unwrap_or_default().0)
     }
 
-    /// Notes how much the model of this attempt is to think.
-    pub(super) fn thinks(&mut self, steps: Steps) {
+    /// Notes how this attempt is asked: how much it is to think, and whether in the client's own words.
+    pub(super) fn is_asked(&mut self, steps: Steps, is_native: bool) {
         self.steps = steps;
+        self.is_native = Some(is_native);
+    }
+
+    /// Notes what the attempt under way showed on the wire.
+    pub(super) fn traced(&mut self, trace: &Trace) {
+        self.seen = trace.seen();
+        if let Some(attempt) = self.attempts.last_mut() {
+            attempt.provider_request_id.clone_from(&self.seen.provider_request_id);
+        }
+    }
+
+    /// Keeps it out of the store: nothing was generated.
+    pub(super) fn is_not_kept(&mut self) {
+        self.is_log_only = true;
     }
 
     /// Logs that a deployment could not be sent the request.
@@ -383,11 +419,9 @@ impl Record {
         u32::try_from(self.attempts.len()).unwrap_or(u32::MAX)
     }
 
-    /// Notes the first semantic output.
-    pub(super) fn output_begins(&mut self) {
-        if self.first_output_ms.is_none() {
-            self.first_output_ms = Some(self.elapsed_ms());
-        }
+    /// Notes that an answer is committed to: it is whole, or its first output was seen.
+    pub(super) fn commits(&mut self) {
+        self.is_committed = true;
         let now = self.account.parts().clock.instant();
         if let Some(pass) = &mut self.pass {
             pass.committed(now, self.facts.is_stream);
@@ -403,6 +437,23 @@ impl Record {
     pub(super) fn found_in_cache(&mut self, made_by: &str) {
         self.cached_from = Some(made_by.to_owned());
         self.first_output_ms = Some(self.elapsed_ms());
+    }
+
+    /// Notes that the answer came whole.
+    pub(super) fn came_whole(&mut self) {
+        self.first_output_ms = Some(self.elapsed_ms());
+    }
+
+    /// Notes the moments of a stream.
+    pub(super) fn streamed(&mut self, moments: &Moments) {
+        self.first_reasoning_ms = moments.first_reasoning.map(|at| self.ms_until(at));
+        self.first_output_ms = moments.first_output.map(|at| self.ms_until(at));
+        self.longest_gap_ms = moments.longest_gap.map(whole_ms);
+    }
+
+    /// Notes how much was written for the client.
+    pub(super) fn wrote(&mut self, bytes: u64) {
+        self.response_bytes = bytes;
     }
 
     /// Notes request fields that did not reach the provider as sent.
@@ -423,6 +474,7 @@ impl Record {
         match tokio::time::timeout(PATIENCE, safe).await {
             Ok(Ok(true)) => {}
             Ok(Ok(false) | Err(_)) | Err(_) => {
+                self.account.parts().refusals.was_late();
                 let request_id = self.facts.request_id.as_str();
                 tracing::warn!(request_id, "an answer goes out before its record is safe");
             }
@@ -437,8 +489,8 @@ impl Record {
         let (usage, estimated) = self.used(ending);
         self.praise(ending, &usage);
         let pricing = self.served_by.as_ref().map(|target| &target.resolved.pricing);
-        let free = self.cached_from.as_ref().map(|_| NanoCents(0));
-        let cost = pricing.and_then(|pricing| pricing.cost(&usage)).or(free);
+        // What was sent to nobody costs nothing.
+        let cost = pricing.map_or(Some(NanoCents(0)), |pricing| pricing.cost(&usage));
         self.log(ending, fault, &usage, cost);
         self.measure(ending, fault, (&usage, estimated), cost);
         if let (Ending::Success, Some(target), false) = (ending, &self.served_by, estimated) {
@@ -446,12 +498,16 @@ impl Record {
             learned.learn(&target.upstream_model, self.account.size(), usage.input, usage.output);
         }
         let (hold, deployment) = self.account.take_holds();
-        if self.account.key().is_some() && hold.is_none() {
-            // Never admitted: nothing was used, and there is nothing to store but the refusal, which the log has.
+        if self.is_log_only {
             return None;
         }
         let mut record = self.record(ending, fault, &usage, cost);
-        record.estimated = estimated;
+        record.estimated = estimated || self.is_doubtful(&usage);
+        if hold.is_none() && self.attempts.is_empty() && self.cached_from.is_none() {
+            // Never admitted: nothing was used, so nobody waits for it.
+            refusals::hand_in(self.account.parts(), self.account.key().map(|key| key.id), record);
+            return None;
+        }
         record.charge = self.charge(hold.as_ref(), cost.unwrap_or_default());
         let tokens = usage.input.saturating_add(usage.output);
         let settlement = Settlement { hold, tokens, cost: cost.unwrap_or_default(), record };
@@ -496,7 +552,7 @@ impl Record {
             return (usage, false);
         }
         let Some(target) = &self.served_by else { return (TokenUsage::default(), false) };
-        let has_output = self.first_output_ms.is_some();
+        let has_output = self.is_committed;
         // A refusal or failure before any output is not billed; a request that was cut off under way may well be.
         if ending == Ending::Error && !has_output {
             return (TokenUsage::default(), false);
@@ -506,6 +562,12 @@ impl Record {
         }
         let output = self.account.parts().learned.output(&target.upstream_model, self.output_bytes);
         (TokenUsage { input: self.estimated_input(target), output, ..TokenUsage::default() }, true)
+    }
+
+    /// Whether a price that is needed is not known, and the standard one stands in for it.
+    fn is_doubtful(&self, usage: &TokenUsage) -> bool {
+        let pricing = self.served_by.as_ref().map(|target| &target.resolved.pricing);
+        pricing.is_some_and(|pricing| pricing.is_known() && pricing.unknown_term(&usage.terms).is_some())
     }
 
     fn estimated_input(&self, target: &Target) -> u64 {
@@ -546,19 +608,24 @@ impl Record {
             provider: target.map(|target| target.provider.clone()),
             operation: self.facts.operation.as_str().to_owned(),
             contract: self.facts.contract.to_owned(),
+            tags: self.facts.tags.clone(),
+            lane: self.is_native.map(|is_native| if is_native { "native" } else { "translated" }.to_owned()),
             stream: self.facts.is_stream,
             cache_hit: self.cached_from.is_some(),
+            service_tier: usage.terms.service.word().map(str::to_owned),
             outcome: self.outcome(ending).to_owned(),
             degraded: is_fallback || !self.dropped.is_empty(),
             estimated: false,
-            http_status: fault.map_or(200, |fault| fault.kind().row().http),
+            http_status: self.http_status(ending, fault),
             input_tokens: usage.input,
             cache_read_tokens: usage.cache_read,
             cache_write_tokens: usage.cache_write,
+            cache_write_1h_tokens: usage.cache_write_1h,
             audio_input_tokens: usage.audio_input,
             output_tokens: usage.output,
             reasoning_tokens: usage.reasoning,
             audio_output_tokens: usage.audio_output,
+            hosted_calls: usage.terms.searches,
             search_units: usage.search_units,
             image_count: usage.images,
             audio_ms: usage.audio_ms.saturating_add(usage.audio_output_ms),
@@ -567,16 +634,41 @@ impl Record {
             upstream_cost: cost.map(|_| i64::try_from(upstream).unwrap_or(i64::MAX)),
             started_at: self.started_at.unix_ms(),
             duration_ms: self.elapsed_ms(),
+            first_byte_ms: self.seen.first_byte.map(|at| self.ms_until(at)),
+            first_reasoning_ms: self.first_reasoning_ms,
             first_output_ms: self.first_output_ms,
+            longest_gap_ms: self.longest_gap_ms,
+            blocked_ms: whole_ms(self.blocked),
             request_bytes: self.account.size().bytes,
+            response_bytes: self.response_bytes,
+            reasoning_requested: self.steps.requested.map(|step| step.as_str().to_owned()),
+            reasoning_effective: self.steps.effective.map(|step| step.as_str().to_owned()),
+            reasoning_clamped: self.steps.requested.is_some() && self.steps.is_clamped(),
             dropped: self.dropped.clone(),
             finish_reason: self.finish_reason.clone(),
             error: fault.map(|fault| fault.kind().row().slug.to_owned()),
-            error_detail: fault.and_then(Fault::cause).map(|cause| capped(&cause)),
+            error_class: self.error_class(ending),
+            error_detail: fault.map(detail_of),
             config_revision: self.facts.revision,
             attempts: self.attempts.clone(),
             ..OperationRecord::default()
         }
+    }
+
+    /// What the client was answered; 499: it left before there was an answer.
+    fn http_status(&self, ending: Ending, fault: Option<&Fault>) -> u16 {
+        match fault {
+            // After the commit point the status has been sent.
+            _ if self.is_committed && self.facts.is_stream => 200,
+            Some(fault) => fault.kind().row().http,
+            None if ending == Ending::Cancelled && !self.is_committed => 499,
+            None => 200,
+        }
+    }
+
+    fn error_class(&self, ending: Ending) -> Option<String> {
+        let last = self.attempts.last().filter(|_| ending == Ending::Error)?;
+        last.class.clone()
     }
 
     /// The ending in the words of records: an answer can be complete and still not be what was asked for.
@@ -677,17 +769,26 @@ impl Record {
     }
 
     fn elapsed_ms(&self) -> u64 {
-        whole_ms(self.account.parts().clock.instant().saturating_duration_since(self.started))
+        self.ms_until(self.account.parts().clock.instant())
+    }
+
+    fn ms_until(&self, at: Instant) -> u64 {
+        whole_ms(at.saturating_duration_since(self.started))
     }
 }
 
-fn whole_ms(duration: Duration) -> u64 {
+pub(super) fn whole_ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Text for a column: bounded, and without what a database does not take.
-fn capped(text: &str) -> String {
+pub(super) fn capped(text: &str) -> String {
     text.chars().filter(|c| !c.is_control() || *c == '\n').take(MAX_DETAIL_CHARS).collect()
+}
+
+/// What happened, for a column: the private cause, else what the client is told.
+pub(super) fn detail_of(fault: &Fault) -> String {
+    capped(&fault.cause().unwrap_or_else(|| fault.message().to_owned()))
 }
 
 const fn class_word(class: FailureClass) -> &'static str {

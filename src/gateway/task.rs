@@ -12,6 +12,7 @@ use super::Parts;
 use super::failure::Failure;
 use super::form::Uploaded;
 use super::prepare::{Manner, Prepared};
+use crate::canonical::text::Request;
 use crate::canonical::{TokenUsage, Wire};
 use crate::dialects::native::{NativeReply, NativeStream, ProviderError, ReplyError};
 use crate::dialects::question::Answered;
@@ -76,6 +77,11 @@ pub(super) trait Task: Send + Sync {
     /// `BadRequest` that names a field.
     fn weigh(&self) -> Outcome<Weight> {
         Ok(Weight { choices: 1, ..Weight::default() })
+    }
+
+    /// The request in the neutral form, where it is text that can be counted.
+    fn text(&self) -> Option<Request> {
+        None
     }
 
     /// What it will use at a deployment, where its input is so many tokens by its size: for holds, and for answers that do

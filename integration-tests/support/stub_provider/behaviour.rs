@@ -86,6 +86,8 @@ const ROWS: [Row; 52] = [
     ("stub-detail-422", |_| Script::json(422, DETAIL).into()),
     ("stub-echo-request", |call| call.say(&echo(call)).into()),
     ("stub-leaky-headers", |call| leaky(call.answer(TEXT)).into()),
+    ("stub-counted", |call| counted(call).into()),
+    ("stub-counted-flaky", |call| if call.nth % 2 == 1 { fault("stub-500") } else { counted(call).into() }),
     ("stub-flaky", |call| if call.nth % 2 == 1 { fault("stub-500") } else { call.answer(TEXT).into() }),
     // Good answers in unusual wrapping.
     ("stub-gzip", |call| gzipped(call).into()),
@@ -181,6 +183,22 @@ fn echo(call: &Call<'_>) -> String {
         "body": String::from_utf8_lossy(&call.received.body),
     })
     .to_string()
+}
+
+/// Usage that depends on the number in the last message.
+fn counted(call: &Call<'_>) -> Script {
+    let text = call.body["messages"].as_array().and_then(|all| all.last()).map(|last| last["content"].to_string());
+    let digits: String = text.unwrap_or_default().chars().filter(char::is_ascii_digit).collect();
+    let number: u64 = digits.parse().unwrap_or_default();
+    let (input, output) = (200 + number % 977, 20 + number % 389);
+    call.say_for(
+        "counted",
+        json!({
+            "prompt_tokens": input, "completion_tokens": output, "total_tokens": input + output,
+            "prompt_tokens_details": {"cached_tokens": number % 53, "audio_tokens": 0},
+            "completion_tokens_details": {"reasoning_tokens": number % 17, "audio_tokens": 0},
+        }),
+    )
 }
 
 fn leaky(script: Script) -> Script {

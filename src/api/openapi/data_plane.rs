@@ -25,7 +25,12 @@ const SESSION: Param = header(
     "string",
     "Requests of one session go to one deployment, where the operator has switched that on.",
 );
-const GENERATING: [Param; 6] = [ID, STRICT, ROUTING, SESSION, CACHE, CACHE_TTL];
+const TAGS: Param = header(
+    name::TAGS,
+    "string",
+    "Tags of the request's record: at most 16 of at most 64 characters, separated by commas.",
+);
+const GENERATING: [Param; 7] = [ID, STRICT, ROUTING, SESSION, CACHE, CACHE_TTL, TAGS];
 const EVENTS: &str = "text/event-stream";
 
 pub(super) fn rows() -> Vec<Row> {

@@ -148,6 +148,7 @@ fn full_pricing() -> Pricing {
             cache_write: rate(9),
         }],
         units: vec![("per_image".into(), NanoCents(10))],
+        ..Pricing::default()
     }
 }
 
