@@ -49,7 +49,7 @@ e2e: ## Official client libraries and tools against a running gateway
 	@integration-tests/e2e/run.sh
 
 reliability: ## The long form of what must hold when processes die and when hundreds ask at once
-	@UNIFIED_RELIABILITY=long integration-tests/services.sh $(CARGO) test --test integration -- --nocapture --test-threads=1 reliability limits
+	@UNIFIED_RELIABILITY=long integration-tests/services.sh $(CARGO) test --test integration -- --nocapture --test-threads=1 reliability limits memory_stays_flat
 
 faults: ## Print the fault matrix, and what clients notice of a provider that is out for five minutes
 	@UNIFIED_RELIABILITY=long integration-tests/services.sh $(CARGO) test --test integration -- --nocapture faults

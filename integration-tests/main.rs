@@ -13,6 +13,8 @@ mod cli;
 #[cfg(test)]
 mod count_tokens;
 #[cfg(test)]
+mod discovery;
+#[cfg(test)]
 mod edges;
 mod embeddings;
 #[cfg(test)]

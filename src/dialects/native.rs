@@ -113,7 +113,9 @@ pub trait NativeStream: Send {
     fn finish_reason(&self) -> Option<&str>;
 
     /// How far the answer is.
-    fn progress(&self) -> Progress;
+    fn progress(&self) -> Progress {
+        Progress { has_reasoned: false, has_answered: self.output_bytes() > 0 }
+    }
 
     /// Bytes of text, reasoning and tool arguments seen so far, for an estimate where usage never came.
     fn output_bytes(&self) -> u64;

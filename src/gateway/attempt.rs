@@ -156,7 +156,7 @@ pub(super) async fn attempt(input: &AttemptInput<'_>) -> Result<Opened, Failure>
         }
         let upstream = open(input, provider, input.prepared.sends.first(), until).await?;
         if input.task.tells() && !upstream.flows(input) {
-            return tell(upstream, input, provider).await;
+            return tell_whole(upstream, input, provider).await;
         }
         let media_type =
             upstream.media_type().filter(|kind| input.task.streams_as().is_some() && kind.starts_with("audio/"));
@@ -179,7 +179,7 @@ pub(super) async fn attempt(input: &AttemptInput<'_>) -> Result<Opened, Failure>
 }
 
 /// Reads a whole answer, and tells it as a stream.
-async fn tell(upstream: Upstream, input: &AttemptInput<'_>, provider: &Provider) -> Result<Opened, Failure> {
+async fn tell_whole(upstream: Upstream, input: &AttemptInput<'_>, provider: &Provider) -> Result<Opened, Failure> {
     let answered = read_answered(upstream, input).await?;
     let reply = read_reply(input, provider, vec![answered]).await?;
     let chunks = reply.body.into_iter().filter(|piece| !piece.is_empty()).collect();
@@ -231,7 +231,7 @@ async fn open_http(
         outgoing.headers.insert(CONTENT_TYPE, media_type);
     }
     if let Some(span) = input.span {
-        tell_of_trace(span, &mut outgoing);
+        name_trace(span, &mut outgoing);
     }
     if let (Some(uploaded), false) = (input.task.uploaded(), sending.parts.is_empty()) {
         let pieces = uploaded.pieces(sending.parts.clone()).map_err(|fault| Failure::refused(&fault))?;
@@ -264,7 +264,7 @@ async fn open_http(
 
 /// Notes where the call goes, and tells the provider of the trace: its own id and span of ours. What vendors keep in a
 /// trace, and what clients say of themselves in it, stays here.
-fn tell_of_trace(span: &AttemptTrace, outgoing: &mut Outgoing) {
+fn name_trace(span: &AttemptTrace, outgoing: &mut Outgoing) {
     if let Some(host) = outgoing.uri.host() {
         let is_plain = outgoing.uri.scheme_str() == Some("http");
         span.goes_to(host, outgoing.uri.port_u16().unwrap_or(if is_plain { 80 } else { 443 }));
@@ -347,8 +347,7 @@ impl OpenStream {
         dropped: Dropped,
         moments: Moments,
     ) -> Self {
-        let pending = BytesMut::new();
-        Self { upstream, framer, relay, media_type: None, dropped, pending, moments, is_done: false }
+        Self { upstream, framer, relay, media_type: None, dropped, pending: BytesMut::new(), moments, is_done: false }
     }
 
     /// Whether it is one of events, amid which more can be said.
@@ -393,7 +392,9 @@ impl OpenStream {
             });
         };
         let Some(framer) = &mut self.framer else {
-            return Ok(Step::More(self.relay.relay(None, &chunk, &mut self.pending)?));
+            let signal = self.relay.relay(None, &chunk, &mut self.pending);
+            self.moments.progressed(self.relay.progress());
+            return Ok(Step::More(signal?));
         };
         framer.push(&chunk);
         let mut signal = Signal::Nothing;

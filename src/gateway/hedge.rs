@@ -77,6 +77,7 @@ impl Run {
         let (ended, failed) = tokio::select! {
             outcome = &mut one_attempt => match outcome {
                 Ok(opened) => {
+                    self.record.traced(&one_trace);
                     self.record.second_lost(&aside);
                     self.record.traced(&one_trace);
                     ((Ok(opened), first.clone()), None)
@@ -92,6 +93,7 @@ impl Run {
             },
             outcome = &mut other_attempt => match outcome {
                 Ok(opened) => {
+                    self.record.traced(&one_trace);
                     self.record.second_takes_over(aside, true);
                     self.record.traced(&other_trace);
                     ((Ok(opened), second.clone()), None)

@@ -247,7 +247,7 @@ impl Task for MediaTask {
         let penned = penned.and_then(|penned| follow(manner, penned)).map_err(|fault| Failure::refused(&fault))?;
         let is_echo = provider.name == echo::PROVIDER.name;
         let sends = if is_echo { Vec::new() } else { vec![self.sending(penned.body, penned.sibling)] };
-        Ok(Prepared { sends, dropped: penned.dropped, steps: Steps::default() })
+        Ok(Prepared { sends, dropped: penned.dropped, steps: Steps::default(), is_native: false })
     }
 
     fn read_error(&self, transport: Transport, body: &[u8]) -> ProviderError {

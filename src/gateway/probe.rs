@@ -66,13 +66,13 @@ impl ProbeDeployment for Gateway {
             Ok(prepared) => {
                 attempt(&AttemptInput {
                     span: None,
-                    trace: &trace,
                     parts: &self.parts,
                     candidate: &candidate,
                     task: task.as_ref(),
                     forwarded: &nothing,
                     prepared,
                     deadlines: Deadlines { first_output: PATIENCE, idle: PATIENCE, end },
+                    trace: &trace,
                 })
                 .await
             }

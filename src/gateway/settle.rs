@@ -211,7 +211,8 @@ impl Record {
         pass.begins(began);
         let cost = self.input_cost(target);
         self.lost += cost;
-        Aside { target: Arc::clone(target), pass, began, steps: prepared.steps, is_native: prepared.is_native, cost }
+        let (steps, is_native) = (prepared.steps, prepared.is_native);
+        Aside { target: Arc::clone(target), pass, began, steps, is_native, cost }
     }
 
     /// The first has answered, and the second is cancelled.

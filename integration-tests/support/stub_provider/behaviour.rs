@@ -65,7 +65,7 @@ const ERRORS: [ErrorRow; 18] = [
 type Row = (&'static str, fn(&Call<'_>) -> Behaviour);
 
 #[rustfmt::skip]
-const ROWS: [Row; 52] = [
+const ROWS: [Row; 54] = [
     // Good answers.
     ("stub-text", |call| call.answer(TEXT).into()),
     ("stub-tools", |call| call.answer(if follows_a_tool(call) { TEXT } else { TOOLS }).into()),

@@ -97,6 +97,8 @@ pub(super) fn full_deployment(n: u64, public_model: &str) -> Deployment {
         max_output_tokens: Some(u64::from(u32::MAX)),
         parameters: vec!["temperature".into()],
         dimensions: None,
+        values: [("voice".into(), vec!["alloy".into()])].into(),
+        most_results: Some(4),
     };
     Deployment {
         created_at: Timestamp::from_unix_ms(-1),
@@ -209,6 +211,7 @@ pub(in crate::store) fn chain(primary: &str, reason: FallbackReason, targets: &[
 pub(super) fn full_settings() -> RouterSettings {
     RouterSettings {
         routing_strategy: RoutingStrategy::UsageBasedRpm,
+        session_pinning: true,
         model_overrides: BTreeMap::from([(
             "a/b".into(),
             crate::domain::settings::ModelOverride {
