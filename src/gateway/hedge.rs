@@ -79,7 +79,6 @@ impl Run {
                 Ok(opened) => {
                     self.record.traced(&one_trace);
                     self.record.second_lost(&aside);
-                    self.record.traced(&one_trace);
                     ((Ok(opened), first.clone()), None)
                 }
                 Err(failure) => {
