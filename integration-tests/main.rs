@@ -29,6 +29,8 @@ mod parameters;
 #[cfg(test)]
 mod probe;
 #[cfg(test)]
+mod redis_servers;
+#[cfg(test)]
 mod relay;
 #[cfg(test)]
 mod reliability;

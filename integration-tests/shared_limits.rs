@@ -117,6 +117,17 @@ impl Fleet {
     }
 }
 
+impl Fleet {
+    /// Waits until so much is stored, of spending and of the records: an answer does not wait for PostgreSQL.
+    async fn until_stored(&self, id: &str, nano_cents: i64) {
+        until("the records", || async {
+            let (spent, cost, _) = self.stored(id).await;
+            (spent, cost) == (nano_cents, nano_cents)
+        })
+        .await;
+    }
+}
+
 fn passed(statuses: &[u16]) -> usize {
     statuses.iter().filter(|status| **status == 200).count()
 }
@@ -144,10 +155,9 @@ async fn two_replicas_let_exactly_so_many_through_as_the_budget_is_for() {
     println!("{asked} asked two replicas at once, {} passed, {:?}", passed(&statuses), from.elapsed());
     assert_eq!(passed(&statuses) as u64, fits, "{statuses:?}");
     assert!(statuses.iter().all(|status| matches!(status, 200 | 429)), "{statuses:?}");
-    assert_eq!(fleet.spent(&id).await, (json!(fits.to_string()), json!("0")));
     let cents = i64::try_from(fits).unwrap() * 1_000_000_000;
-    let (spent, cost, _) = fleet.stored(&id).await;
-    assert_eq!((spent, cost), (cents, cents));
+    fleet.until_stored(&id, cents).await;
+    until("the shown spending", || async { fleet.spent(&id).await == (json!(fits.to_string()), json!("0")) }).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -195,8 +205,7 @@ async fn an_emptied_redis_grants_no_budget_twice() {
     let (statuses, count) = tokio::join!(answered, emptied);
     println!("Redis emptied {count} times: {} of {asked} passed, {:?}", passed(&statuses), from.elapsed());
     assert_eq!(passed(&statuses) as u64, fits, "{statuses:?}");
-    let (spent, cost, _) = fleet.stored(&id).await;
-    assert_eq!((spent, cost), (i64::try_from(fits).unwrap() * 1_000_000_000, spent));
+    fleet.until_stored(&id, i64::try_from(fits).unwrap() * 1_000_000_000).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -228,7 +237,8 @@ async fn without_redis_keys_without_limits_flow_and_others_wait_or_flow_by_choic
         open.until_ready("ready").await;
         fleet.a.until_status(&limited, "priced", 200).await;
     }
-    assert_eq!(fleet.stored(&free_id).await, (10_000_000_000, 10_000_000_000, 10));
+    fleet.until_stored(&free_id, 10_000_000_000).await;
+    assert_eq!(fleet.stored(&free_id).await.2, 10);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

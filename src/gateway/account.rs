@@ -125,17 +125,26 @@ impl Account {
             budget,
             least: self.least(plan),
         };
-        let patience = Instant::now() + key.budget_wait;
+        let began = Instant::now();
+        let patience = began + key.budget_wait;
         let mut pause = FIRST_LOOK;
+        let figures = self.parts.ledger.figures();
         loop {
-            let refusal = match self.parts.ledger.admit(&ask).await? {
+            let admitted = self.parts.ledger.admit(&ask).await?;
+            let ends = Instant::now() + pause > patience
+                || !matches!(&admitted, Admitted::Refused(refusal) if refusal.reason == Reason::BudgetReserved);
+            if ends && pause > FIRST_LOOK {
+                figures.waited(began.elapsed());
+            }
+            let refusal = match admitted {
                 Admitted::Held(hold) => {
                     self.hold = Some(hold);
                     return Ok(());
                 }
                 Admitted::Refused(refusal) => refusal,
             };
-            if refusal.reason != Reason::BudgetReserved || Instant::now() + pause > patience {
+            if ends {
+                figures.refused(refusal.reason);
                 let fault = self.refused(&refusal, &key.limits, plan);
                 return Err(Denied { fault, standing: Some(refusal.standing) });
             }

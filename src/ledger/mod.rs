@@ -3,13 +3,15 @@
 //! [`Ledger`] is the contract: an admission holds what a request may use, in one step and all or nothing; its settlement
 //! replaces the hold by what was used and hands the record over to be stored. [`memory`] counts in this process;
 //! [`settle`] stores records in groups; [`estimate`] says what to hold; `minute` counts the last 60 seconds;
-//! [`redis`] counts in Redis, for replicas together; [`spool`] keeps records on disk while the store is away.
+//! [`redis`] counts in Redis, for replicas together; [`spool`] keeps records on disk while the store is away; [`figures`]
+//! says how it all goes.
 //!
 //! Every backend passes `conformance`.
 
 #[cfg(test)]
 mod conformance;
 pub mod estimate;
+pub mod figures;
 pub mod memory;
 mod minute;
 pub mod redis;
@@ -19,6 +21,8 @@ pub mod spool;
 use std::time::Duration;
 
 use async_trait::async_trait;
+
+use figures::Figures;
 
 use crate::domain::ids::{DeploymentId, OperationId, VirtualKeyId};
 pub use crate::domain::limits::Limits;
@@ -232,4 +236,7 @@ pub trait Ledger: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// `Unavailable`.
     async fn reset_spend(&self, key: VirtualKeyId) -> Outcome<()>;
+
+    /// How it goes: counters and gauges of this process.
+    fn figures(&self) -> &Figures;
 }

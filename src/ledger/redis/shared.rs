@@ -8,8 +8,9 @@ use ::redis::RedisError;
 use async_trait::async_trait;
 use tokio::sync::Notify;
 
-use super::held::{Entry, Held, Money, field, field_of, name};
-use super::link::{RedisLink, Step};
+use super::close::Closing;
+use super::held::{Entry, Held, MOST_HOLDS, Money, field, field_of, field_of_record, name};
+use super::link::{PATIENCE, RedisLink, Step};
 use crate::domain::ids::VirtualKeyId;
 use crate::domain::money::NanoCents;
 use crate::domain::ports::{PortError, StoredSpend};
@@ -17,6 +18,7 @@ use crate::domain::record::OperationRecord;
 use crate::domain::virtual_key::BudgetReset;
 use crate::domain::window::Window;
 use crate::fault::{Fault, Kind, Outcome};
+use crate::ledger::figures::Figures;
 use crate::ledger::settle::{AfterStore, Recorder};
 use crate::ledger::{
     Admitted, Ask, BudgetMeter, Hold, KeyUsage, Ledger, Limits, Meter, Reason, Refusal, Settlement, Standing, Subject,
@@ -26,8 +28,6 @@ use crate::time::{Clock, Timestamp};
 /// Holds that Redis is told of in one go.
 const TOLD_AT_ONCE: usize = 500;
 const SOON: Duration = Duration::from_secs(1);
-/// A record that is not stored by then is noted in Redis as used, so that its place is free.
-const STORE_PATIENCE: Duration = Duration::from_millis(100);
 
 /// How a [`RedisLedger`] is set up.
 #[derive(Debug, Clone)]
@@ -48,6 +48,7 @@ pub struct RedisLedger {
     pub(super) recorder: Arc<Recorder>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) held: Held,
+    pub(super) closing: Closing,
     /// The name of the ledger that this replica is part of.
     pub(super) joined: RwLock<String>,
     /// Taken alone while this replica joins a ledger: nothing of it may begin or end meanwhile.
@@ -71,7 +72,8 @@ impl std::fmt::Debug for RedisLedger {
 }
 
 impl RedisLedger {
-    /// Counts over `link`, keeps records with `recorder`. Its [`super::beat::run`] has to run.
+    /// Counts over `link`, keeps records with `recorder`. Its [`super::beat::run`] and
+    /// [`super::close::run`] have to run.
     #[must_use]
     pub fn new(link: RedisLink, setup: Setup, recorder: Arc<Recorder>, clock: Arc<dyn Clock>) -> Self {
         Self {
@@ -80,6 +82,7 @@ impl RedisLedger {
             recorder,
             clock,
             held: Held::default(),
+            closing: Closing::default(),
             joined: RwLock::default(),
             joining: tokio::sync::RwLock::default(),
             hurry: Notify::new(),
@@ -143,9 +146,17 @@ impl RedisLedger {
         ]
     }
 
+    /// Waits until what was settled here is stored, but not for long: what is not stays held.
+    async fn flush(&self) {
+        if tokio::time::timeout(PATIENCE, self.recorder.flush()).await.is_ok() {
+            self.tell().await;
+        }
+    }
+
     /// Tells Redis what the store says a key has spent.
     async fn seed(&self, key: VirtualKeyId, window: Window) -> Outcome<()> {
         let _one_at_a_time = self.reading.lock().await;
+        self.flush().await;
         let spends = self.recorder.sink().spend(&[(key, window)]).await.map_err(unread)?;
         let spend = spends.first().copied().unwrap_or_default();
         self.link.call(Step::Seed, &seed_arguments(key, window, spend)).await.map_err(silent)?;
@@ -203,7 +214,10 @@ impl RedisLedger {
         let (operation, subject, budget) = (ask.operation, ask.subject, ask.budget);
         let hold = Hold { operation, subject, window, epoch, budget, standing, is_counted: true };
         let entry = entry(&hold, ask, false);
-        self.held.state().holds.insert(field_of(&hold), entry);
+        let mut state = self.held.state();
+        state.admitted(subject, &ask.limits, ask.tokens, standing.at.unix_s());
+        state.holds.insert(field_of(&hold), entry);
+        drop(state);
         hold
     }
 
@@ -228,6 +242,7 @@ impl RedisLedger {
             return Err(unavailable().because(error));
         }
         self.let_through.fetch_add(1, Ordering::Relaxed);
+        self.figures().was_let_through();
         Ok(Admitted::Held(self.uncounted(ask)))
     }
 
@@ -244,54 +259,34 @@ impl RedisLedger {
         }
     }
 
-    /// Notes in Redis what was used, where the store does not have it yet. Without a budget nothing has to stay held.
-    async fn pend(&self, hold: &Hold, tokens: u64, cost: i64) {
-        let whole = self.joining.read().await;
-        {
-            let mut state = self.held.state();
-            let Some(entry) = state.holds.get_mut(&field_of(hold)).filter(|entry| !entry.is_stored) else { return };
-            entry.money.budget = cost.to_string();
-            entry.money.least = cost.to_string();
-            entry.money.done = true;
-            entry.is_over |= hold.epoch.is_none();
-        }
-        if hold.epoch.is_none() {
-            drop(whole);
-            return self.tell().await;
-        }
-        let arguments = [
-            self.time(),
-            name(hold.subject),
-            hold.operation.to_string(),
-            self.setup.replica.clone(),
-            tokens.to_string(),
-            cost.to_string(),
-        ];
-        if let Err(error) = self.link.call(Step::Pend, &arguments).await {
-            tracing::debug!(%error, "what a request used could not be noted in Redis yet");
-        }
-    }
-
     /// Tells Redis of holds that are over and of spending that it does not know. Who comes second finds it told.
     pub(super) async fn tell(&self) {
         let _one_at_a_time = self.telling.lock().await;
         self.read_unread().await;
         let _whole = self.joining.read().await;
-        let (over, spends) = {
+        let (over, stored, spends) = {
             let mut state = self.held.state();
             let over = state.holds.iter().filter(|(_, entry)| entry.is_over).take(TOLD_AT_ONCE);
             let over: Vec<_> = over.map(|(field, entry)| (field.clone(), entry.clone())).collect();
-            (over, std::mem::take(&mut state.spends))
+            // One that is not over yet takes its record along when it is.
+            let stored = state.stored.iter().filter(|field| !state.holds.contains_key(*field)).take(TOLD_AT_ONCE);
+            let stored: Vec<_> = stored.cloned().collect();
+            (over, stored, std::mem::take(&mut state.spends))
         };
         let mut calls: Vec<_> = over.iter().map(|(_, entry)| self.end_arguments(entry)).collect();
+        calls.extend(stored.iter().filter_map(|field| self.stored_arguments(field)));
         calls.extend(spends.iter().map(|((key, window), spend)| self.note_arguments(*key, *window, *spend)));
         if calls.is_empty() {
             return;
         }
+        let calls: Vec<&[String]> = calls.iter().map(Vec::as_slice).collect();
         let told = self.link.call_all(Step::Settle, &calls).await;
         let mut state = self.held.state();
         match told {
-            Ok(()) => over.iter().for_each(|(field, _)| drop(state.holds.remove(field))),
+            Ok(()) => {
+                over.iter().for_each(|(field, _)| drop(state.holds.remove(field)));
+                over.iter().map(|(field, _)| field).chain(&stored).for_each(|field| state.forget(field));
+            }
             Err(error) => {
                 tracing::debug!(%error, "Redis could not be told what was used; it will be");
                 for (at, spend) in spends {
@@ -329,6 +324,15 @@ impl RedisLedger {
         });
         arguments.push(if entry.is_doubtful { "1" } else { "" }.to_owned());
         arguments
+    }
+
+    /// That a record is stored which Redis kept without a hold.
+    fn stored_arguments(&self, field: &str) -> Option<Vec<String>> {
+        let (operation, subject) = field.split_once('|')?;
+        let mut arguments =
+            vec![self.time(), subject.to_owned(), operation.to_owned(), self.setup.replica.clone(), "0".to_owned()];
+        arguments.resize(10, String::new());
+        Some(arguments)
     }
 
     fn note_arguments(&self, key: VirtualKeyId, window: Window, spend: StoredSpend) -> Vec<String> {
@@ -399,6 +403,9 @@ impl Ledger for RedisLedger {
         if !ask.limits.any() {
             return Ok(Admitted::Held(self.uncounted(ask)));
         }
+        if ask.limits.budget.is_some() && self.held.state().holds.len() >= MOST_HOLDS {
+            return Err(unavailable().because("too many costs wait for the store"));
+        }
         match (self.try_to_admit(ask).await?, ask.subject) {
             (Ok(admitted), _) => return Ok(admitted),
             (Err(window), Subject::Key(key)) => self.seed(key, window).await?,
@@ -426,6 +433,7 @@ impl Ledger for RedisLedger {
             Err(error) if self.setup.fails_open => {
                 tracing::debug!(%error, "a hold is not raised: Redis is silent");
                 self.let_through.fetch_add(1, Ordering::Relaxed);
+                self.figures().was_let_through();
                 return Ok(true);
             }
             Err(error) => return Err(silent(error)),
@@ -442,18 +450,12 @@ impl Ledger for RedisLedger {
     async fn settle(&self, settlement: Settlement) -> Outcome<()> {
         let Settlement { hold, tokens, cost, record } = settlement;
         let counted = hold.filter(|hold| hold.is_counted);
-        if let Some(hold) = &counted
-            && let Some(entry) = self.held.state().holds.get_mut(&field_of(hold))
-        {
-            entry.used = tokens;
-        }
-        let mut stored = self.recorder.record(record);
-        let Some(hold) = counted else { return stored.await.map_err(|_| stopping()) };
-        let in_time = tokio::time::timeout(STORE_PATIENCE, &mut stored).await;
-        self.pend(&hold, tokens, cost.0).await;
-        match in_time {
-            Ok(stored) => stored.map_err(|_| stopping()),
-            Err(_) => stored.await.map_err(|_| stopping()),
+        // In this order: what is stored first needs no keeping.
+        let kept = self.close(counted.as_ref(), tokens, cost.0, &record);
+        let stored = self.recorder.record(record);
+        tokio::select! {
+            Ok(true) = kept => Ok(()),
+            stored = stored => stored.map_err(|_| stopping()),
         }
     }
 
@@ -463,6 +465,8 @@ impl Ledger for RedisLedger {
             let Some(entry) = state.holds.get_mut(&field_of(hold)) else { return Ok(()) };
             entry.used = tokens;
             entry.is_over = true;
+            let money = entry.money.clone();
+            state.used(hold.subject, &money, tokens);
         }
         self.tell().await;
         Ok(())
@@ -471,6 +475,7 @@ impl Ledger for RedisLedger {
     async fn usage(&self, keys: &[(VirtualKeyId, Limits)]) -> Outcome<Vec<KeyUsage>> {
         let now = self.clock.now();
         let windows: Vec<_> = keys.iter().map(|(key, limits)| (*key, Window::at(limits.reset, now))).collect();
+        self.flush().await;
         let stored = self.recorder.sink().spend(&windows).await.map_err(unread)?;
         let asked = windows.iter().map(|(key, window)| {
             let arguments = [self.time(), key.to_string(), window.word().to_owned()];
@@ -485,6 +490,10 @@ impl Ledger for RedisLedger {
         let epoch = self.recorder.next_epoch(key).await.map_err(|_| stopping())?.map_err(unread)?;
         let arguments = [key.to_string(), epoch.to_string()];
         self.link.call(Step::Reset, &arguments).await.map(drop).map_err(silent)
+    }
+
+    fn figures(&self) -> &Figures {
+        self.recorder.figures()
     }
 }
 
@@ -506,6 +515,7 @@ impl AfterStore for RedisLedger {
         {
             let mut state = self.held.state();
             for record in records {
+                state.is_stored(field_of_record(record));
                 let Some(charge) = &record.charge else { continue };
                 let Ok(key) = charge.key_id.parse::<VirtualKeyId>() else { continue };
                 let start = Timestamp::from_unix_ms(charge.window_start);
