@@ -38,7 +38,7 @@ impl Server {
     async fn start(arguments: &[&str]) -> Self {
         let port = free_port();
         let port_text = port.to_string();
-        let own = ["--port", &port_text, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
+        let own = ["--port", port_text.as_str(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
         Self::run(port, TempDir::new().unwrap(), own.iter().chain(arguments)).await
     }
 
@@ -147,7 +147,7 @@ async fn redis_is_spoken_to_over_tls() {
         "--port",
         "0",
         "--tls-port",
-        &port_text,
+        port_text.as_str(),
         "--bind",
         "127.0.0.1",
         "--save",
@@ -155,11 +155,11 @@ async fn redis_is_spoken_to_over_tls() {
         "--tls-auth-clients",
         "no",
         "--tls-cert-file",
-        &certificate,
+        certificate.as_str(),
         "--tls-key-file",
-        &key,
+        key.as_str(),
         "--tls-ca-cert-file",
-        &authority,
+        authority.as_str(),
     ];
     let _server = Server::run(port, TempDir::new().unwrap(), arguments.iter()).await;
     let database = Database::create().await;
