@@ -7,7 +7,7 @@ CARGO ?= cargo
 # Arguments of the gateway: make run ARGS="--port 8080"
 ARGS ?=
 
-.PHONY: help run build check test matrix services e2e reliability figures propagation checklist clean
+.PHONY: help run build check test matrix openapi services e2e reliability figures propagation checklist clean
 
 help: ## List these verbs
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ test: ## Every test on every backend; starts its own PostgreSQL and Redis, or us
 
 matrix: ## Print contract x transport x mode with the number of fixture cases that pass
 	@$(CARGO) test --lib -q dialects::tests::matrix -- --nocapture | grep -E " -> |test result"
+
+openapi: ## Write docs/openapi.json, the copy of what the gateway serves at /openapi.json
+	@UNIFIED_WRITE_OPENAPI=1 $(CARGO) test --test integration -q -- openapi::the_copy
 
 services: ## A private PostgreSQL and Redis to try things with, until Ctrl-C
 	@integration-tests/services.sh --production

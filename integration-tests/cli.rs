@@ -223,3 +223,28 @@ async fn shells_complete_the_command() {
     assert!(script.text().contains("rotate-encryption"));
     assert_eq!(run(&["completion", "tcsh"], &[], "").await.code, 2);
 }
+
+#[tokio::test]
+async fn a_route_is_explained_as_a_table_and_as_json() {
+    let gateway = TestGateway::start().await;
+    let id = gateway.deploy("general", "stub-text").await;
+    let explain = ["admin", "route", "explain", "publicModel=general", "tools=true", "inputTokens=100"];
+    let shown = cli(&gateway, &explain).await;
+    let lines: Vec<_> = shown.text().lines().collect();
+    assert!(lines[0].starts_with("NO ") && lines[1].contains(&id) && lines[1].contains("kept"), "{shown:?}");
+    assert!(lines.iter().any(|line| line.split_whitespace().eq(["scope", "allowed"])), "{shown:?}");
+    let json = cli(&gateway, &[&explain[..], &["--json"]].concat()).await.json();
+    let question = json!({"publicModel": "general", "tools": true, "inputTokens": 100});
+    let rest = gateway.configure("POST", "/admin/route/explain", &question).await;
+    assert_eq!(json["candidates"][0]["inputTokens"], rest["candidates"][0]["inputTokens"]);
+    assert_eq!((&json["candidates"][0]["lane"], &json["scope"]), (&rest["candidates"][0]["lane"], &rest["scope"]));
+}
+
+#[tokio::test]
+async fn an_invalidation_says_how_many_answers_are_gone() {
+    let gateway = TestGateway::start().await;
+    let said = cli(&gateway, &["admin", "cache", "invalidate", "operation=text.generate", "--json"]).await;
+    assert_eq!(said.json(), json!({"removed": 0}));
+    let said = cli(&gateway, &["admin", "cache", "invalidate", "operation=text.sing"]).await;
+    assert!(said.complaint().contains("operation"), "{said:?}");
+}

@@ -7,11 +7,16 @@ mod access;
 #[cfg(test)]
 mod architecture;
 #[cfg(test)]
+mod cache;
+#[cfg(test)]
 mod cli;
 #[cfg(test)]
 mod count_tokens;
 #[cfg(test)]
 mod edges;
+mod embeddings;
+#[cfg(test)]
+mod explain;
 #[cfg(test)]
 mod fleet;
 #[cfg(test)]
@@ -25,6 +30,8 @@ mod lifecycle;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod openapi;
+#[cfg(test)]
 mod parameters;
 #[cfg(test)]
 mod probe;
@@ -36,6 +43,8 @@ mod relay;
 mod reliability;
 #[cfg(test)]
 mod remote_content;
+#[cfg(test)]
+mod rerank;
 #[cfg(test)]
 mod resilience;
 #[cfg(test)]

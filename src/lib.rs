@@ -18,6 +18,7 @@
 
 pub mod api;
 pub mod app;
+pub mod cache;
 pub mod canonical;
 pub mod catalog;
 pub mod cli;

@@ -139,7 +139,12 @@ suite node "$node/chat.mjs"
 suite python contracts.py
 suite node "$node/contracts.mjs"
 suite python langchain.py
+suite python vectors.py
+suite node "$node/vectors.mjs"
 suite python admin_grpc.py
+
+start_gateway described
+suite python openapi.py
 
 start_gateway reference
 suite python quickstart.py "$here/quickstart_reference.sh"

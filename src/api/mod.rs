@@ -4,6 +4,7 @@ pub mod admin_auth;
 pub mod envelope;
 pub mod grpc;
 pub mod http;
+pub mod openapi;
 pub mod ops;
 pub mod rest;
 

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic_health::server::HealthReporter;
 
+use super::answers::Answers;
 use super::follow::Follower;
 use super::retention;
 use super::serve::Listener;
@@ -24,8 +25,10 @@ use crate::api::grpc::{self, GrpcState};
 use crate::api::http::body::BodyReader;
 use crate::api::http::edge::{RequestIds, no_keys_in_query, request_ids};
 use crate::api::http::{self, HttpState};
+use crate::api::openapi;
 use crate::api::ops::health::{self, HealthState, Readiness, SnapshotView};
 use crate::api::rest::{self, RestState};
+use crate::cache::{Capacity, ResponseCache};
 use crate::catalog::Catalog;
 use crate::config::server::{Cors, TlsFiles};
 use crate::config::store::Strictness;
@@ -40,7 +43,7 @@ use crate::domain::names::PublicModel;
 use crate::domain::replica::ReplicaId;
 use crate::domain::secret::{Credentials, ExposeSecret};
 use crate::fault::{Fault, Kind, Outcome};
-use crate::gateway::{Bounds, ErrorDetail, Gateway, Parts as GatewayParts, StateParts, States};
+use crate::gateway::{Bounds, Caching, ErrorDetail, Gateway, Parts as GatewayParts, StateParts, States};
 use crate::ledger::Ledger;
 use crate::ledger::memory::MemoryLedger;
 use crate::ledger::redis::{RedisLedger, RedisLink, Setup, beat, close};
@@ -122,9 +125,10 @@ pub async fn start_among(config: Config, places: Places) -> Outcome<Running> {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    let Config { server, security, store: store_settings, limits, upstream, responses, .. } = config;
+    let Config { server, security, store: store_settings, limits, upstream, responses, cache, .. } = config;
     let is_strict = store_settings.readiness == Strictness::Strict;
     let redis = store_settings.databases.as_ref().and_then(|databases| databases.redis.as_ref());
+    let answers_in = redis.cloned();
     let redis = redis.map(|url| RedisLink::new(url, LEDGER_PREFIX)).transpose()?;
     if let Some(link) = &redis {
         link.check().await?;
@@ -178,6 +182,8 @@ pub async fn start_among(config: Config, places: Places) -> Outcome<Running> {
         connect_timeout: upstream.connect_timeout,
         extra_authorities_pem: upstream.extra_authorities.map(|bundle| bundle.pem),
     };
+    let room = Capacity { bytes: cache.max_bytes, entries: cache.max_entries };
+    let Answers { cache, shared } = Answers::open(answers_in.as_ref(), room, &keyring, &clock)?;
     let gateway = Gateway::new(GatewayParts {
         publisher: Arc::clone(&publisher),
         master_key: master,
@@ -209,8 +215,9 @@ pub async fn start_among(config: Config, places: Places) -> Outcome<Running> {
             default_store: responses.store_default,
             retention: responses.retention,
         })),
+        caching: Arc::new(Caching::new(Arc::clone(&cache))),
     });
-    let core = Core::build(&storage, keyring, &clock, publisher, identity, (ledger, Arc::new(gateway.clone())))?;
+    let core = Core::build(&storage, keyring, &clock, publisher, identity, (ledger, Arc::new(gateway.clone()), cache))?;
     if !is_shared {
         // A file of one's own is there or it is not: what is wrong with it stops the start.
         core.propagation.load().await?;
@@ -220,6 +227,7 @@ pub async fn start_among(config: Config, places: Places) -> Outcome<Running> {
     let bodies = BodyReader::new(limits.max_json_body_bytes, limits.max_inflight_body_bytes, limits.body_read_timeout);
     let state = HttpState { gateway, bodies: Arc::new(bodies), public_model_list: server.public_model_list };
     let mut routes = http::router(state).merge(health::router(core.health(readiness_view, &clock)));
+    routes = routes.merge(openapi::router());
     let mut admin_routes = None;
     if server.admin_http {
         let admin = rest::router(RestState { control: core.control.clone(), auth: Arc::clone(&auth) });
@@ -290,6 +298,12 @@ pub async fn start_among(config: Config, places: Places) -> Outcome<Running> {
         });
         seen
     });
+    if let Some(cache) = shared {
+        let stop = last_breath.clone();
+        background.start(async move {
+            _ = stop.run_until_cancelled(cache.run()).await;
+        });
+    }
     let follower = Follower {
         session: storage.listen(&background, last_breath.clone()),
         storage: Arc::clone(&storage),
@@ -348,7 +362,7 @@ impl Core {
         clock: &Arc<dyn Clock>,
         publisher: Arc<Publisher>,
         identity: Identity,
-        (ledger, probe): (Arc<dyn Ledger>, Arc<dyn ProbeDeployment>),
+        (ledger, gateway, cache): (Arc<dyn Ledger>, Arc<Gateway>, Arc<dyn ResponseCache>),
     ) -> Outcome<Self> {
         let stores = storage.stores();
         let catalog = Arc::new(Catalog::load(providers::presets())?);
@@ -367,7 +381,9 @@ impl Core {
             clock: Arc::clone(clock),
             propagation: Arc::clone(&propagation),
             ledger,
-            probe,
+            probe: Arc::clone(&gateway) as Arc<dyn ProbeDeployment>,
+            explainer: gateway,
+            cache,
         };
         let control = Control::new(parts, identity, storage.mode(), env!("CARGO_PKG_VERSION"));
         Ok(Self { control, publisher, propagation })

@@ -7,6 +7,7 @@
 //! - [`tls`]: certificates of the listeners.
 //! - [`tasks`]: the only home of spawn.
 
+mod answers;
 mod banner;
 mod build;
 mod catalog_command;

@@ -3,6 +3,8 @@
 pub mod json;
 pub mod text;
 
+pub use crate::domain::capability::OperationProfile;
+pub use crate::domain::operation::{Operation, Transport};
 pub use crate::domain::usage::TokenUsage;
 pub use json::Json;
 

@@ -17,9 +17,8 @@ use crate::domain::operation::{Operation, Transport};
 use crate::domain::price::{PriceTier, Pricing};
 
 /// Wire words that the data may use although no preset speaks them yet: they are facts about the model.
-const UNSPOKEN: [&str; 11] = [
+const UNSPOKEN: [&str; 10] = [
     "cohere_chat",
-    "cohere_embed",
     "converse",
     "interactions",
     "invoke_model",

@@ -5,7 +5,9 @@ use serde_json::{Map, Value, json};
 use super::call::Client;
 use super::print::{Column, Output};
 use super::{Done, Failure, fields, json};
-use crate::config::admin::{AdminVerb, Body, DeploymentVerb, FallbackVerb, KeyVerb, SettingsVerb};
+use crate::config::admin::{
+    AdminVerb, Body, CacheVerb, DeploymentVerb, FallbackVerb, KeyVerb, RouteVerb, SettingsVerb,
+};
 
 /// Rows asked for at once, and most that are listed.
 const PAGE: u64 = 500;
@@ -30,6 +32,20 @@ const KEYS: &[Column] = &[
     ("EXPIRES", "expiresAt"),
 ];
 const CHAINS: &[Column] = &[("PRIMARY MODEL", "primaryModel"), ("REASON", "reason"), ("FALLBACKS", "fallbackModels")];
+const CANDIDATES: &[Column] = &[
+    ("NO", "position"),
+    ("DEPLOYMENT", "deploymentId"),
+    ("PROVIDER", "provider"),
+    ("UPSTREAM MODEL", "upstreamModel"),
+    ("TIER", "priority"),
+    ("WEIGHT", "weight"),
+    ("VERDICT", "verdict"),
+    ("SHARE", "share"),
+    ("LANE", "lane"),
+    ("DROPPED", "dropped"),
+    ("COST CENTS", "costCents"),
+    ("WHY", "reason"),
+];
 const REPLICAS: &[Column] = &[
     ("ID", "id"),
     ("HOST", "host"),
@@ -96,6 +112,11 @@ pub(super) async fn run(client: &Client, output: Output, verb: AdminVerb) -> Don
                 "settings": fields, "validateOnly": body.validate_only});
             output.one(&client.call("RoutingService/UpdateSettings", &request).await?)
         }
+        AdminVerb::Cache(CacheVerb::Invalidate { filters }) => {
+            let request = Value::Object(fields::assignments(&filters)?);
+            output.one(&client.call("CacheService/Invalidate", &request).await?)
+        }
+        AdminVerb::Route(RouteVerb::Explain(body)) => explain(client, output, &body).await,
         AdminVerb::Providers => {
             let answer = client.call("CatalogService/ListProviders", &json!({})).await?;
             output.list(items(&answer, "providers"), PROVIDERS)
@@ -172,6 +193,27 @@ async fn fallbacks(client: &Client, output: Output, verb: FallbackVerb) -> Done 
             output.note(&format!("deleted {primary_model}/{reason}"))
         }
     }
+}
+
+/// What would become of a request: the candidates as a table, then what decides beside them.
+async fn explain(client: &Client, output: Output, body: &Body) -> Done {
+    let request = Value::Object(fields::body(body)?);
+    let mut answer = client.call("RoutingService/ExplainRoute", &request).await?;
+    if output.json {
+        return output.one(&answer);
+    }
+    let Some(object) = answer.as_object_mut() else { return output.one(&answer) };
+    let candidates = object.remove("candidates").unwrap_or_default();
+    let chains = object.remove("chains").unwrap_or_default();
+    output.list(candidates.as_array().map_or(&[], Vec::as_slice), CANDIDATES)?;
+    for chain in chains.as_array().into_iter().flatten() {
+        let targets = chain["targets"].as_array().into_iter().flatten();
+        let targets: Vec<&str> = targets.filter_map(|target| target["publicModel"].as_str()).collect();
+        let reason = chain["reason"].as_str().unwrap_or_default();
+        output.note(&format!("\nwhen all of them fail ({reason}): {}", targets.join(", ")))?;
+    }
+    output.note("")?;
+    output.one(&answer)
 }
 
 impl Noun {

@@ -12,6 +12,7 @@ use prost_reflect::{
 use serde_json::{Map, Number, Value};
 
 use crate::domain::money::NanoCents;
+use crate::domain::wording::{enum_word, rest_duration, rest_word};
 use crate::time::Timestamp;
 
 const FLAGS: [&str; 5] = ["tools", "vision", "audioInput", "pdfInput", "structuredOutputs"];
@@ -153,56 +154,13 @@ fn is_money(field: &FieldDescriptor) -> bool {
 fn word(field: &FieldDescriptor, number: i32) -> String {
     let Kind::Enum(kind) = field.kind() else { return number.to_string() };
     let Some(value) = kind.get_value(number) else { return number.to_string() };
-    value.name().strip_prefix(&prefix(kind.name())).unwrap_or(value.name()).to_ascii_lowercase()
-}
-
-/// `BudgetReset` to `BUDGET_RESET_`.
-fn prefix(name: &str) -> String {
-    let mut prefix = String::new();
-    for c in name.chars() {
-        if c.is_ascii_uppercase() && !prefix.is_empty() {
-            prefix.push('_');
-        }
-        prefix.push(c.to_ascii_uppercase());
-    }
-    prefix + "_"
+    enum_word(kind.name(), value.name())
 }
 
 /// The REST name of a field.
 pub(super) fn rest_name(field: &FieldDescriptor) -> String {
     let is_duration = matches!(field.kind(), Kind::Message(kind) if kind.full_name() == "google.protobuf.Duration");
-    match (is_duration, field.name()) {
-        (true, "grace_period") => "gracePeriodSeconds".to_owned(),
-        (true, name) => camel(name) + "Ms",
-        (false, name) => rest_word(name),
-    }
-}
-
-fn rest_word(name: &str) -> String {
-    match name {
-        "create_time" => "createdAt".to_owned(),
-        "update_time" => "updatedAt".to_owned(),
-        "expire_time" => "expiresAt".to_owned(),
-        "start_time" => "startedAt".to_owned(),
-        "previous_secret_expire_time" => "previousSecretExpiresAt".to_owned(),
-        "cache_write_1h_nanocents_per_mtok" => "cacheWrite1hCentsPerMTokens".to_owned(),
-        name => match (name.strip_suffix("_nanocents_per_mtok"), name.strip_suffix("_nanocents")) {
-            (Some(stem), _) => camel(stem) + "CentsPerMTokens",
-            (None, Some(stem)) => camel(stem) + "Cents",
-            (None, None) => camel(name),
-        },
-    }
-}
-
-fn camel(name: &str) -> String {
-    let mut parts = name.split('_');
-    let mut camel = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let mut chars = part.chars();
-        camel.extend(chars.next().map(|c| c.to_ascii_uppercase()));
-        camel.push_str(chars.as_str());
-    }
-    camel
+    if is_duration { rest_duration(field.name()) } else { rest_word(field.name()) }
 }
 
 /// The contract's name of a field of the message in `field` of a request.
@@ -357,8 +315,7 @@ fn read_one(
         Kind::Enum(kind) => {
             let known: Vec<_> = kind.values().filter(|known| known.number() != 0).collect();
             let named = |known: &&prost_reflect::EnumValueDescriptor| {
-                let own = known.name().strip_prefix(&prefix(kind.name())).unwrap_or(known.name()).to_ascii_lowercase();
-                value.as_str() == Some(own.as_str())
+                value.as_str() == Some(enum_word(kind.name(), known.name()).as_str())
             };
             if let Some(found) = known.iter().find(named) {
                 return Some(Proto::EnumNumber(found.number()));

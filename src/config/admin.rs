@@ -78,6 +78,12 @@ pub enum AdminVerb {
     /// Router settings
     #[command(subcommand)]
     Settings(SettingsVerb),
+    /// The response cache
+    #[command(subcommand)]
+    Cache(CacheVerb),
+    /// What would become of a request
+    #[command(subcommand)]
+    Route(RouteVerb),
     /// Provider presets
     Providers,
     /// Known models
@@ -149,6 +155,13 @@ pub enum DeploymentVerb {
     },
     /// Say what a deployment would be able to do
     Resolve(Body),
+}
+
+/// What can be asked of routing.
+#[derive(Debug, Clone, Subcommand)]
+pub enum RouteVerb {
+    /// Say where a request would go and why, without making it: publicModel=NAME keyId=ID tools=true …
+    Explain(Body),
 }
 
 /// What can be done with virtual keys.
@@ -229,6 +242,16 @@ pub enum SettingsVerb {
     Get,
     /// Change some
     Set(Body),
+}
+
+/// What can be done with the response cache.
+#[derive(Debug, Clone, Subcommand)]
+pub enum CacheVerb {
+    /// Remove answers on all replicas, and say how many: operation=NAME virtualKeyId=ID, each optional
+    Invalidate {
+        /// Which ones: name=value
+        filters: Vec<String>,
+    },
 }
 
 /// The configuration as a file.

@@ -13,6 +13,7 @@ mod surroundings;
 mod table;
 
 pub mod admin;
+pub mod cache;
 pub mod limits;
 pub mod logging;
 pub mod responses;
@@ -51,6 +52,8 @@ pub struct Config {
     pub limits: limits::Limits,
     /// Stored responses.
     pub responses: responses::Responses,
+    /// The response cache.
+    pub cache: cache::Cache,
     /// What is logged, and how.
     pub logging: logging::Logging,
     /// Calls to providers.
@@ -74,6 +77,8 @@ struct Raw {
     #[command(flatten)]
     responses: responses::Raw,
     #[command(flatten)]
+    cache: cache::Raw,
+    #[command(flatten)]
     logging: logging::Raw,
     #[command(flatten)]
     upstream: upstream::Raw,
@@ -90,6 +95,7 @@ impl Raw {
             store,
             limits: self.limits.check(&mut problems),
             responses: self.responses.check(&mut problems),
+            cache: self.cache.check(&mut problems),
             logging: self.logging.check(surroundings.stderr_is_terminal(), &mut problems),
             upstream: self.upstream.check(&mut problems),
             warnings,

@@ -4,6 +4,7 @@
 //! answer. So what was answered OK is in force on this replica.
 
 mod audit;
+pub mod cache;
 pub mod catalog;
 mod check;
 pub mod declarative;
@@ -19,6 +20,7 @@ mod write;
 
 use std::sync::Arc;
 
+pub use cache::CachedAnswers;
 pub use catalog::CatalogView;
 pub use declarative::Declarative;
 pub use deployment::Deployments;
@@ -31,16 +33,23 @@ pub use virtual_key::{IssuedKey, VirtualKeys};
 /// What [`Deployments::resolve`] answers.
 pub use crate::catalog::{ProfileSource, Resolved};
 
+/// What [`CachedAnswers::invalidate`] removes.
+pub use crate::cache::Scope as CacheScope;
+
 /// What [`VirtualKeys::usage`] answers.
 pub use crate::ledger::KeyUsage;
 
 /// What [`Deployments::test`] answers.
 pub use crate::routing::Probed;
 
+/// What [`Routing::explain`] is asked and answers.
+pub use crate::routing::explain;
+
+use crate::cache::ResponseCache;
 use crate::catalog::Catalog;
 use crate::domain::ids::Revision;
 use crate::ledger::Ledger;
-use crate::routing::ProbeDeployment;
+use crate::routing::{ExplainRoute, ProbeDeployment};
 use crate::store::Stores;
 use crate::time::Clock;
 use crate::vault::{Entropy, Keyring};
@@ -62,6 +71,8 @@ pub struct Control {
     pub declarative: Arc<Declarative>,
     /// The replicas of a fleet.
     pub replicas: Arc<Replicas>,
+    /// The response cache.
+    pub cache: Arc<CachedAnswers>,
 }
 
 /// What the use cases work with.
@@ -83,6 +94,10 @@ pub struct Parts {
     pub ledger: Arc<dyn Ledger>,
     /// Calls a deployment that is to be tested.
     pub probe: Arc<dyn ProbeDeployment>,
+    /// The response cache.
+    pub cache: Arc<dyn ResponseCache>,
+    /// Says what would become of a request.
+    pub explainer: Arc<dyn ExplainRoute>,
 }
 
 impl std::fmt::Debug for Parts {
@@ -125,6 +140,7 @@ impl Control {
             deployments,
             virtual_keys,
             declarative: Arc::new(declarative),
+            cache: Arc::new(CachedAnswers::new(parts.clone())),
             routing: Arc::new(Routing::new(parts)),
             replicas: Arc::new(replicas),
         }

@@ -14,6 +14,7 @@ use crate::domain::names::{PublicModel, check_model_name};
 use crate::domain::page::{Page, PageRequest};
 use crate::domain::settings::{ParameterStrategy, RouterSettings, RoutingStrategy, SettingsPatch, StoredSettings};
 use crate::fault::{Fault, Kind, Outcome};
+use crate::routing::explain::{Explanation, Question, Shape};
 
 /// Most models with a strategy of their own.
 const MAX_OVERRIDES: usize = 1000;
@@ -75,6 +76,17 @@ impl Routing {
             }
         }
         Err(Kind::Stale.into())
+    }
+
+    /// What would become of a request now. No provider is called, nothing is held, nothing is recorded.
+    ///
+    /// # Errors
+    /// `BadRequest` for a question that makes no request; `NotFound` for a key that is not there; `Unavailable`.
+    pub async fn explain(&self, question: Question) -> Outcome<Explanation> {
+        if let Shape::Outline(outline) = &question.shape {
+            PublicModel::parse(&outline.public_model).map_err(|why| Fault::invalid("publicModel", why))?;
+        }
+        self.parts.explainer.explain(question).await
     }
 
     /// One page of chains by primary model and reason, optionally of one primary model.

@@ -10,7 +10,8 @@ use crate::domain::settings::RouterSettings;
 const REFUSED: &str = "is not enforced by this version yet, so it is refused rather than ignored";
 
 /// Operations that the data plane serves.
-const OPERATIONS: [Operation; 1] = [Operation::TextGenerate];
+const OPERATIONS: [Operation; 4] =
+    [Operation::TextGenerate, Operation::EmbeddingCreate, Operation::Rerank, Operation::Moderate];
 
 /// Settings that nothing follows yet. Their defaults describe what happens now and are accepted.
 pub(super) fn settings(before: &RouterSettings, after: &RouterSettings, problems: &mut Problems) {

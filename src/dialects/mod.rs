@@ -10,16 +10,21 @@
 
 pub mod anthropic_messages;
 mod breakpoint;
+pub mod cacheable;
+pub mod embeddings;
 pub mod fidelity;
 mod fields;
 pub mod forward;
 pub mod gemini;
+pub mod moderations;
 pub mod native;
 pub mod node;
 pub mod openai_chat;
 pub mod openai_responses;
 pub mod out;
+pub mod question;
 pub mod raw;
+pub mod rerank;
 pub mod state;
 pub mod translate;
 pub mod weight;

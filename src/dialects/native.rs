@@ -24,8 +24,8 @@ pub struct ProviderError {
     pub retry_after: Option<Duration>,
 }
 
-/// A whole JSON answer, ready for the client.
-#[derive(Debug)]
+/// A whole answer, ready for the client.
+#[derive(Debug, Default)]
 pub struct NativeReply {
     /// The body in pieces, the public model spliced in.
     pub body: Vec<Bytes>,
@@ -33,6 +33,8 @@ pub struct NativeReply {
     pub usage: Option<TokenUsage>,
     /// Its finish reason, as stated.
     pub finish_reason: Option<String>,
+    /// Its media type; `None`: JSON.
+    pub media_type: Option<String>,
 }
 
 /// Why a whole answer is none.

@@ -28,3 +28,4 @@ pub mod settings;
 pub mod usage;
 pub mod virtual_key;
 pub mod window;
+pub mod wording;

@@ -40,6 +40,7 @@ pub enum Transport {
     GenerateContent,
     Embeddings,
     EmbedContent,
+    CohereEmbed,
     Images,
     ImageEdits,
     AudioTranscriptions,
@@ -83,17 +84,29 @@ impl Operation {
             Self::Moderate => "moderate",
         }
     }
+
+    /// Whether doing it twice costs too much to be risked: no other attempt follows one that may have been processed.
+    #[must_use]
+    pub const fn is_dear(self) -> bool {
+        match self {
+            Self::TextGenerate | Self::EmbeddingCreate | Self::Rerank | Self::Moderate => false,
+            Self::ImageGenerate | Self::ImageEdit | Self::AudioTranscribe | Self::AudioSpeech | Self::VideoGenerate => {
+                true
+            }
+        }
+    }
 }
 
 impl Transport {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::ChatCompletions,
         Self::Responses,
         Self::Messages,
         Self::GenerateContent,
         Self::Embeddings,
         Self::EmbedContent,
+        Self::CohereEmbed,
         Self::Images,
         Self::ImageEdits,
         Self::AudioTranscriptions,
@@ -113,6 +126,7 @@ impl Transport {
             Self::GenerateContent => "generate_content",
             Self::Embeddings => "embeddings",
             Self::EmbedContent => "embed_content",
+            Self::CohereEmbed => "cohere_embed",
             Self::Images => "images",
             Self::ImageEdits => "image_edits",
             Self::AudioTranscriptions => "audio_transcriptions",

@@ -75,13 +75,22 @@ impl Pricing {
 const PER: i128 = 1_000_000;
 const AUDIO_INPUT: &str = "audio_input_per_mtok";
 const AUDIO_OUTPUT: &str = "audio_output_per_mtok";
+const SEARCH_UNIT: &str = "per_search_unit";
 
 impl Pricing {
     /// What tokens cost. Summed exactly, rounded half up once. `None`: a rate that is needed is unknown.
     ///
-    /// A cache rate that is unknown is the input rate; sound without a rate of its own costs what text does.
+    /// Searches that have a price are all that is paid. A cache rate that is unknown is the input rate; sound without a rate of its own costs what text does.
     #[must_use]
     pub fn cost(&self, usage: &TokenUsage) -> Option<NanoCents> {
+        // What is sold by searches is not sold by tokens.
+        if let (1.., Some(price)) = (usage.search_units, self.unit(SEARCH_UNIT)) {
+            let units = i64::try_from(usage.search_units).unwrap_or(i64::MAX);
+            return Some(NanoCents(price.0.saturating_mul(units)));
+        }
+        if usage.search_units > 0 && usage.input == 0 {
+            return None;
+        }
         let rates = self.rates(usage.input);
         let audio_input = usage.audio_input.min(usage.input);
         let cache_read = usage.cache_read.min(usage.input - audio_input);
@@ -127,6 +136,12 @@ impl Pricing {
     #[must_use]
     pub fn is_known(&self) -> bool {
         self.input.is_some() && self.output.is_some()
+    }
+
+    /// Whether it is sold by the searches that rerankings make.
+    #[must_use]
+    pub fn is_by_search_unit(&self) -> bool {
+        self.unit(SEARCH_UNIT).is_some()
     }
 
     /// Whether sound that is written can be priced apart from text.
@@ -242,6 +257,17 @@ mod tests {
         assert_eq!(rate(1).cost(&usage(500_000, 0)), Some(NanoCents(1)));
         assert_eq!(rate(1).cost(&usage(250_000, 250_000)), Some(NanoCents(1)));
         assert_eq!(rate(i64::MAX).cost(&usage(u64::MAX, u64::MAX)), Some(NanoCents(i64::MAX)));
+    }
+
+    #[test]
+    fn searches_are_priced_by_the_unit_where_they_have_a_price() {
+        let by_unit = Pricing { units: vec![(SEARCH_UNIT.to_owned(), NanoCents(200))], ..Pricing::default() };
+        let searched = |search_units, input| TokenUsage { search_units, input, ..TokenUsage::default() };
+        assert_eq!(by_unit.cost(&searched(3, 0)), Some(NanoCents(600)));
+        assert_eq!(by_unit.cost(&searched(3, 1_000_000)), Some(NanoCents(600)));
+        assert_eq!(pricing().cost(&searched(1, 100_000)), Some(NanoCents(30)));
+        assert_eq!(Pricing::default().cost(&searched(1, 0)), None);
+        assert_eq!(pricing().cost(&searched(1, 0)), None);
     }
 
     #[test]

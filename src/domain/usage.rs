@@ -19,4 +19,6 @@ pub struct TokenUsage {
     pub reasoning: u64,
     /// Output tokens that are sound (part of `output`).
     pub audio_output: u64,
+    /// Searches of rerankings, as their providers count them.
+    pub search_units: u64,
 }

@@ -134,6 +134,21 @@ impl Fault {
         self
     }
 
+    /// The same for another caller who waited for the same: all of it, the cause as text.
+    #[must_use]
+    pub fn twin(&self) -> Self {
+        Self(Box::new(Inner {
+            kind: self.0.kind,
+            message: self.0.message.clone(),
+            code: self.0.code,
+            param: self.0.param.clone(),
+            violations: self.0.violations.clone(),
+            retry_after: self.0.retry_after,
+            never_retry: self.0.never_retry,
+            cause: self.cause().map(Into::into),
+        }))
+    }
+
     /// What kind of fault it is.
     #[must_use]
     pub fn kind(&self) -> Kind {
@@ -227,6 +242,15 @@ mod tests {
         let fault = Fault::new(Kind::Internal).because(io);
         assert!(!fault.to_string().contains("fire"));
         assert_eq!(fault.cause().as_deref(), Some("disk on fire"));
+    }
+
+    #[test]
+    fn a_twin_says_and_hides_the_same() {
+        let fault = Fault::invalid("name", "is required").code("c").never_retry().because("disk on fire");
+        let twin = fault.twin().retry_after(Duration::from_secs(1));
+        assert_eq!((twin.message(), twin.at(), twin.error_code()), (fault.message(), Some("name"), Some("c")));
+        assert_eq!((twin.violations(), twin.cause(), twin.is_final()), (fault.violations(), fault.cause(), true));
+        assert_eq!((twin.wait(), fault.wait()), (Some(Duration::from_secs(1)), None));
     }
 
     #[test]

@@ -3,20 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::task::Task;
 use super::{Caller, Denied, Parts};
-use crate::canonical::{TokenUsage, Wire};
-use crate::dialects::weight::{Weight, weigh};
+use crate::canonical::TokenUsage;
+use crate::dialects::weight::Weight;
 use crate::domain::ids::OperationId;
 use crate::domain::money::NanoCents;
 use crate::domain::operation::Operation;
 use crate::domain::virtual_key::BudgetMode;
 use crate::fault::{Fault, Kind, Outcome};
 use crate::ledger::estimate::{Bounds, Size, Unbounded};
-use crate::ledger::{Admitted, Ask, Hold, Limits, Reason, Refusal, Standing, Subject};
+use crate::ledger::{About, Admitted, Ask, Hold, Limits, Reason, Refusal, Standing, Subject};
 use crate::routing::{Candidate, KeyEntry, Target};
 
 /// Between two looks at a budget whose money others hold: at first, and at most.
@@ -31,10 +31,13 @@ pub(super) struct Account {
     parts: Arc<Parts>,
     key: Option<Arc<KeyEntry>>,
     operation: OperationId,
+    task: Arc<dyn Task>,
     size: Size,
     weight: Weight,
     /// What it holds of its key's limits.
     hold: Option<Hold>,
+    /// How the key's requests per minute stood when the request was counted, where that came before anything was held.
+    counted: Option<Standing>,
     /// What it holds of the limits of the deployment that is being called.
     deployment: Option<Hold>,
 }
@@ -51,7 +54,7 @@ pub(super) enum Leave {
 
 /// Why a candidate has no price for a request.
 #[derive(Debug, Clone, Copy)]
-enum NoPrice {
+pub(super) enum NoPrice {
     Unknown,
     Audio,
     Unbounded(Unbounded),
@@ -62,16 +65,16 @@ impl Account {
     ///
     /// # Errors
     /// `BadRequest` when a key with a budget sends what cannot be priced.
-    pub(super) fn open(parts: &Arc<Parts>, caller: &Caller, contract: Wire, body: &Bytes) -> Outcome<Self> {
+    pub(super) fn open(parts: &Arc<Parts>, caller: &Caller, task: Arc<dyn Task>) -> Outcome<Self> {
         let key = match caller {
             Caller::Master => None,
             Caller::Key(key) => Some(Arc::clone(key)),
         };
         let limits = key.as_ref().map(|key| key.limits).unwrap_or_default();
-        let mut size = Size::of(body);
+        let mut size = task.size();
         let mut weight = Weight { choices: 1, ..Weight::default() };
         if limits.budget.is_some() || limits.tpm.is_some() {
-            weight = weigh(contract, body)?;
+            weight = task.weigh()?;
             size = Size {
                 has_references: weight.has_references,
                 max_output: weight.max_output,
@@ -84,7 +87,8 @@ impl Account {
             refuse_unpriced(&weight, is_hard)?;
         }
         let operation = OperationId::from_uuid(new_id(parts));
-        Ok(Self { parts: Arc::clone(parts), key, operation, size, weight, hold: None, deployment: None })
+        let parts = Arc::clone(parts);
+        Ok(Self { parts, key, operation, task, size, weight, hold: None, counted: None, deployment: None })
     }
 
     pub(super) fn operation(&self) -> OperationId {
@@ -93,6 +97,11 @@ impl Account {
 
     pub(super) fn key(&self) -> Option<&KeyEntry> {
         self.key.as_deref()
+    }
+
+    /// Takes the input to be of a stated size.
+    pub(super) fn assume(&mut self, input_tokens: u64) {
+        self.size.stated_input = Some(input_tokens);
     }
 
     pub(super) fn size(&self) -> &Size {
@@ -105,12 +114,46 @@ impl Account {
 
     /// How the key's limits stand, where it has some.
     pub(super) fn standing(&self) -> Option<Standing> {
-        self.hold.as_ref().filter(|_| self.limits().any()).map(|hold| hold.standing)
+        let standing = self.hold.as_ref().filter(|_| self.limits().any()).map(|hold| hold.standing);
+        standing.map(|standing| self.with_count(standing))
     }
 
     /// What is held, for the settlement: of the key, of the deployment.
     pub(super) fn take_holds(&mut self) -> (Option<Hold>, Option<Hold>) {
         (self.hold.take(), self.deployment.take())
+    }
+
+    /// Counts the request and holds nothing: a look-up comes first.
+    pub(super) async fn count(&mut self) -> Result<(), Denied> {
+        let Some(key) = self.key.clone() else { return Ok(()) };
+        let ask = Ask {
+            operation: self.operation,
+            subject: Subject::Key(key.id),
+            limits: Limits { rpm: key.limits.rpm, ..Limits::default() },
+            tokens: 0,
+            budget: NanoCents(0),
+            least: NanoCents(0),
+        };
+        match self.parts.ledger.admit(&ask).await? {
+            Admitted::Held(hold) => {
+                // Requests are counted for good; the place that comes with it is not for those that only look.
+                if ask.limits.any() {
+                    self.parts.ledger.release(&hold, 0).await?;
+                }
+                self.counted = Some(hold.standing);
+                self.hold = Some(hold);
+                Ok(())
+            }
+            Admitted::Refused(refusal) => {
+                let fault = self.refused(&refusal, &key.limits, &[]);
+                Err(Denied { fault, standing: Some(refusal.standing) })
+            }
+        }
+    }
+
+    /// Requests per minute are not looked at again where they were counted before.
+    fn with_count(&self, standing: Standing) -> Standing {
+        Standing { requests: standing.requests.or(self.counted.and_then(|counted| counted.requests)), ..standing }
     }
 
     /// Holds what the request may use at the dearest of its primary tier. Waits while only others' holds are in the way.
@@ -120,35 +163,30 @@ impl Account {
         let ask = Ask {
             operation: self.operation,
             subject: Subject::Key(key.id),
-            limits: key.limits,
+            limits: Limits { rpm: key.limits.rpm.filter(|_| self.counted.is_none()), ..key.limits },
             tokens: if key.limits.tpm.is_some() { self.tokens(plan) } else { 0 },
             budget,
             least: self.least(plan),
         };
-        let began = Instant::now();
-        let patience = began + key.budget_wait;
+        let task = Arc::clone(&self.task);
+        let about =
+            About { public_model: task.model(), contract: task.contract(), operation: task.operation().as_str() };
+        let patience = Instant::now() + key.budget_wait;
         let mut pause = FIRST_LOOK;
-        let figures = self.parts.ledger.figures();
         loop {
-            let admitted = self.parts.ledger.admit(&ask).await?;
-            let ends = Instant::now() + pause > patience
-                || !matches!(&admitted, Admitted::Refused(refusal) if refusal.reason == Reason::BudgetReserved);
-            if ends && pause > FIRST_LOOK {
-                figures.waited(began.elapsed());
-            }
-            let refusal = match admitted {
+            let refusal = match self.parts.ledger.admit_for(&ask, about).await? {
                 Admitted::Held(hold) => {
                     self.hold = Some(hold);
                     return Ok(());
                 }
                 Admitted::Refused(refusal) => refusal,
             };
-            if ends {
-                figures.refused(refusal.reason);
+            if refusal.reason != Reason::BudgetReserved || Instant::now() + pause > patience {
                 let fault = self.refused(&refusal, &key.limits, plan);
-                return Err(Denied { fault, standing: Some(refusal.standing) });
+                return Err(Denied { fault, standing: Some(self.with_count(refusal.standing)) });
             }
             tokio::time::sleep(pause).await;
+            self.parts.ledger.figures().waited(pause, pause == FIRST_LOOK);
             pause = LAST_LOOK.min(pause * 2);
         }
     }
@@ -201,10 +239,14 @@ impl Account {
         self.key.as_ref().map_or(BudgetMode::Expected, |key| key.budget_mode)
     }
 
-    fn tokens(&self, plan: &[Candidate]) -> u64 {
+    /// Tokens that it holds.
+    pub(super) fn tokens(&self, plan: &[Candidate]) -> u64 {
         let of = |candidate: &Candidate| {
             let target = &candidate.target;
-            self.parts.learned.tokens(&target.upstream_model, &self.size, bounds(target))
+            match self.expects(target) {
+                Some(usage) => usage.input.saturating_add(usage.output),
+                None => self.parts.learned.tokens(&target.upstream_model, &self.size, bounds(target)),
+            }
         };
         primary_tier(plan).map(of).max().unwrap_or_default()
     }
@@ -216,16 +258,22 @@ impl Account {
         }
         let of = |candidate: &Candidate| {
             let target = &candidate.target;
-            let input = self.parts.learned.input(&target.upstream_model, &self.size);
-            target.resolved.pricing.cost(&TokenUsage { input, ..TokenUsage::default() })
+            let usage = self.expects(target).unwrap_or_else(|| {
+                let input = self.parts.learned.input(&target.upstream_model, &self.size);
+                TokenUsage { input, ..TokenUsage::default() }
+            });
+            target.resolved.pricing.cost(&usage)
         };
         primary_tier(plan).filter_map(of).max().unwrap_or_default()
     }
 
     /// What the request may cost at one candidate.
-    fn price(&self, candidate: &Candidate) -> Result<NanoCents, NoPrice> {
+    pub(super) fn price(&self, candidate: &Candidate) -> Result<NanoCents, NoPrice> {
         let target = &candidate.target;
         let pricing = &target.resolved.pricing;
+        if let Some(usage) = self.most(target) {
+            return pricing.cost(&usage).ok_or(NoPrice::Unknown);
+        }
         if !pricing.is_known() {
             return Err(NoPrice::Unknown);
         }
@@ -248,7 +296,21 @@ impl Account {
         price.ok_or(NoPrice::Unknown)
     }
 
-    fn dearest(&self, plan: &[Candidate]) -> Outcome<NanoCents> {
+    /// What it will use of a model, unless that is text.
+    pub(super) fn expects(&self, target: &Target) -> Option<TokenUsage> {
+        self.task.expects(target, self.parts.learned.input(&target.upstream_model, &self.size))
+    }
+
+    /// The most that it may use of a model, unless that is text. No token is shorter than a byte.
+    fn most(&self, target: &Target) -> Option<TokenUsage> {
+        match self.mode() {
+            BudgetMode::Expected => self.expects(target),
+            BudgetMode::Hard => self.task.expects(target, self.size.bytes),
+        }
+    }
+
+    /// What it holds of a budget.
+    pub(super) fn dearest(&self, plan: &[Candidate]) -> Outcome<NanoCents> {
         let mut dearest = None;
         let mut why = None;
         for candidate in primary_tier(plan) {
@@ -262,6 +324,7 @@ impl Account {
 
     /// What the caller of a refused request is told.
     fn refused(&self, refusal: &Refusal, limits: &Limits, plan: &[Candidate]) -> Fault {
+        self.parts.ledger.figures().refused(refusal.reason);
         let quota =
             |sentence: String| Fault::new(Kind::RateLimited).code("insufficient_quota").say(sentence).never_retry();
         let limited = |sentence: String| Fault::new(Kind::RateLimited).say(sentence);
@@ -328,9 +391,11 @@ impl Account {
                 parts: Arc::clone(&self.parts),
                 key: self.key.clone(),
                 operation: self.operation,
+                task: Arc::clone(&self.task),
                 size,
                 weight: self.weight.clone(),
                 hold: None,
+                counted: None,
                 deployment: None,
             };
             smaller.dearest(plan).is_ok_and(|price| price <= left)
@@ -360,7 +425,7 @@ fn refuse_unpriced(weight: &Weight, is_hard: bool) -> Outcome<()> {
     Ok(())
 }
 
-fn no_price_fault(why: NoPrice) -> Fault {
+pub(super) fn no_price_fault(why: NoPrice) -> Fault {
     match why {
         NoPrice::Unknown => Fault::new(Kind::BadRequest).param("model").say(
             "The price of this model is unknown, so an API key with a budget may not call it; \

@@ -5,19 +5,17 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use tokio::time::{Instant, timeout_at};
 
 use super::failure::{Detail, Failure, Repeat, sanitise};
-use super::lane::{Asking, wire_of};
 use super::prepare::Prepared;
+use super::task::Task;
 use super::{Bounds, Parts};
-use crate::canonical::Wire;
 use crate::dialects::native::{NativeReply, NativeStream, ProviderError, ReplyError, Signal, StreamError};
-use crate::dialects::openai_chat::stream::ChunkWriter;
-use crate::dialects::openai_chat::write;
-use crate::dialects::{self, Encode, Frame};
+use crate::dialects::question::{Answered, Sending};
 use crate::providers::echo::{self, Options};
 use crate::providers::judge::{Evidence, judge};
 use crate::providers::{self, Endpoint, Provider};
@@ -25,11 +23,14 @@ use crate::routing::{Candidate, Target};
 use crate::transport::framing::{SseFrame, SseFramer};
 use crate::transport::{ReadError, Reply, SendError};
 
+/// Calls of one attempt that are under way at the same time.
+const CALLS_AT_A_TIME: usize = 4;
+
 /// What one attempt works with.
 pub(super) struct AttemptInput<'a> {
     pub parts: &'a Parts,
     pub candidate: &'a Candidate,
-    pub asking: &'a Asking,
+    pub task: &'a dyn Task,
     pub forwarded: &'a HeaderMap,
     /// What it is sent.
     pub prepared: Prepared,
@@ -112,51 +113,63 @@ pub(super) async fn attempt(input: &AttemptInput<'_>) -> Result<Opened, Failure>
     let target = &input.candidate.target;
     let provider = providers::find(&target.provider)
         .ok_or_else(|| Failure::configuration(format!("unknown provider `{}`", target.provider)))?;
-    let wire = wire_of(input.candidate.transport)
-        .ok_or_else(|| Failure::configuration("the wire shape generates no text".to_owned()))?;
-    let is_stream = input.asking.asked().is_stream();
+    let is_stream = input.task.is_stream();
     let until = if is_stream {
         input.deadlines.end.min(Instant::now() + input.deadlines.first_output)
     } else {
         input.deadlines.end
     };
     let attempted = async {
-        let (upstream, dropped) = if provider.name == echo::PROVIDER.name {
-            (open_echo(input, target).await?, Dropped::new())
-        } else {
-            open_http(input, provider, wire, until).await?
-        };
-        if is_stream {
-            let relay = input.asking.relay(wire, target);
-            let stream = OpenStream::new(upstream, relay, dropped, input.parts.bounds.frame_bytes);
-            stream.until_first_output(provider, target, input.deadlines.idle.max(input.deadlines.first_output)).await
-        } else {
-            read_whole(upstream, input, provider, wire, dropped).await
+        if !is_stream {
+            return read_whole(input, provider, until).await;
         }
+        let upstream = open(input, provider, input.prepared.sends.first(), until).await?;
+        let relay = input.task.relay(input.candidate).ok_or_else(|| {
+            Failure::configuration("the wire shape of the deployment has no streams for this operation".to_owned())
+        })?;
+        let dropped = input.prepared.dropped.clone();
+        let stream = OpenStream::new(upstream, relay, dropped, input.parts.bounds.frame_bytes);
+        stream.until_first_output(provider, target, input.deadlines.idle.max(input.deadlines.first_output)).await
     };
     timeout_at(until, attempted).await.unwrap_or_else(|_| Err(Failure::timed_out("no output in time")))
+}
+
+/// Sends one request. The built-in preset answers without a socket.
+async fn open(
+    input: &AttemptInput<'_>,
+    provider: &Provider,
+    sending: Option<&Sending>,
+    until: Instant,
+) -> Result<Upstream, Failure> {
+    match sending {
+        Some(sending) => open_http(input, provider, sending, until).await,
+        None => open_echo(input, &input.candidate.target).await,
+    }
 }
 
 async fn open_http(
     input: &AttemptInput<'_>,
     provider: &Provider,
-    wire: Wire,
+    sending: &Sending,
     until: Instant,
-) -> Result<(Upstream, Dropped), Failure> {
+) -> Result<Upstream, Failure> {
     let target = &input.candidate.target;
     let nothing = HeaderMap::new();
-    let forwarded = if input.asking.forwards_headers(wire) { input.forwarded } else { &nothing };
-    let endpoint = Endpoint {
-        transport: input.candidate.transport,
-        model: &target.upstream_model,
-        is_stream: input.asking.asked().is_stream(),
-    };
-    let outgoing = providers::address(provider, &target.credentials, endpoint, forwarded, input.prepared.body.clone())
+    let transport = input.candidate.transport;
+    let forwarded = if input.task.forwards_headers(transport) { input.forwarded } else { &nothing };
+    let endpoint = Endpoint { transport, model: &target.upstream_model, is_stream: input.task.is_stream() };
+    let mut outgoing = providers::address(provider, &target.credentials, endpoint, forwarded, sending.body.clone())
         .map_err(|error| Failure::configuration(error.to_string()))?;
+    if let Some(media_type) = &sending.media_type {
+        let media_type =
+            HeaderValue::try_from(media_type).map_err(|error| Failure::configuration(error.to_string()))?;
+        outgoing.headers.insert(CONTENT_TYPE, media_type);
+    }
     let within = until.saturating_duration_since(Instant::now());
     let mut reply = input.parts.client.send(outgoing, within).await.map_err(|error| send_failure(&error))?;
     if reply.status != StatusCode::OK {
-        return Err(error_answer(&mut reply, provider, target, wire, input.parts.bounds).await);
+        let read = |body: &[u8]| input.task.read_error(transport, body);
+        return Err(error_answer(&mut reply, provider, target, &read, input.parts.bounds).await);
     }
     if let Some(encoding) = reply.headers.get(CONTENT_ENCODING)
         && encoding != "identity"
@@ -164,19 +177,19 @@ async fn open_http(
         return Err(Failure::transient(Repeat::Once, "the answer is compressed though identity was asked for"));
     }
     let is_events = content_type(&reply.headers).is_some_and(|kind| kind.starts_with("text/event-stream"));
-    if input.asking.asked().is_stream() && !is_events {
-        return Err(not_a_stream(&mut reply, input, provider, wire).await);
+    if input.task.is_stream() && !is_events {
+        return Err(not_a_stream(&mut reply, input, provider).await);
     }
-    Ok((Upstream::Http(reply), input.prepared.dropped.clone()))
+    Ok(Upstream::Http(reply))
 }
 
 /// A stream was asked for and something else came: an error in JSON, usually.
-async fn not_a_stream(reply: &mut Reply, input: &AttemptInput<'_>, provider: &Provider, wire: Wire) -> Failure {
+async fn not_a_stream(reply: &mut Reply, input: &AttemptInput<'_>, provider: &Provider) -> Failure {
     let body = match reply.read_capped(input.parts.bounds.error_bytes, input.deadlines.idle).await {
         Ok(body) => body,
         Err(error) => return read_failure(&error),
     };
-    match input.asking.read_reply(wire, body, &input.candidate.target) {
+    match input.task.read_reply(input.candidate, vec![Answered { body, media_type: None }]) {
         Err(ReplyError::Provider(error)) => stated(&error, Some(200), provider, &input.candidate.target),
         Err(ReplyError::Malformed(_)) | Ok(_) => {
             Failure::transient(Repeat::Once, "a stream was asked for and the answer is none")
@@ -184,25 +197,43 @@ async fn not_a_stream(reply: &mut Reply, input: &AttemptInput<'_>, provider: &Pr
     }
 }
 
-async fn read_whole(
-    mut upstream: Upstream,
+/// Sends all requests of an attempt, a few at a time, and reads their answers into one.
+async fn read_whole(input: &AttemptInput<'_>, provider: &Provider, until: Instant) -> Result<Opened, Failure> {
+    let target = &input.candidate.target;
+    let answers = match input.prepared.sends.as_slice() {
+        [] | [_] => vec![read_one(input, provider, input.prepared.sends.first(), until).await?],
+        sends => {
+            let mut reading = Vec::with_capacity(sends.len());
+            for sending in sends {
+                reading.push(read_one(input, provider, Some(sending), until).boxed());
+            }
+            futures_util::stream::iter(reading).buffered(CALLS_AT_A_TIME).try_collect().await?
+        }
+    };
+    let dropped = input.prepared.dropped.clone();
+    let read = input.task.read_reply(input.candidate, answers);
+    read.map(|reply| Opened::Whole(reply, dropped)).map_err(|error| match error {
+        ReplyError::Provider(error) => stated(&error, Some(200), provider, target),
+        ReplyError::Malformed(what) => Failure::transient(Repeat::Once, format!("the answer is malformed: {what}")),
+    })
+}
+
+async fn read_one(
     input: &AttemptInput<'_>,
     provider: &Provider,
-    wire: Wire,
-    dropped: Dropped,
-) -> Result<Opened, Failure> {
-    let body = match &mut upstream {
-        Upstream::Http(reply) => reply.read_capped(input.parts.bounds.reply_bytes, input.deadlines.idle).await,
-        Upstream::Local(body) => Ok(body.chunks.pop_front().unwrap_or_default()),
-    };
-    let body = body.map_err(|error| read_failure(&error))?;
-    let target = &input.candidate.target;
-    input.asking.read_reply(wire, body, target).map(|reply| Opened::Whole(reply, dropped)).map_err(
-        |error| match error {
-            ReplyError::Provider(error) => stated(&error, Some(200), provider, target),
-            ReplyError::Malformed(what) => Failure::transient(Repeat::Once, format!("the answer is malformed: {what}")),
-        },
-    )
+    sending: Option<&Sending>,
+    until: Instant,
+) -> Result<Answered, Failure> {
+    match open(input, provider, sending, until).await? {
+        Upstream::Http(mut reply) => {
+            let media_type = content_type(&reply.headers).map(str::to_owned);
+            let body = reply.read_capped(input.parts.bounds.reply_bytes, input.deadlines.idle).await;
+            Ok(Answered { body: body.map_err(|error| read_failure(&error))?, media_type })
+        }
+        Upstream::Local(mut body) => {
+            Ok(Answered { body: body.chunks.pop_front().unwrap_or_default(), media_type: None })
+        }
+    }
 }
 
 impl OpenStream {
@@ -330,14 +361,14 @@ pub(super) async fn error_answer(
     reply: &mut Reply,
     provider: &Provider,
     target: &Target,
-    wire: Wire,
+    read: &(dyn Fn(&[u8]) -> ProviderError + Sync),
     bounds: Bounds,
 ) -> Failure {
     let status = reply.status.as_u16();
     let retry_after = read_retry_after(&reply.headers);
     // The body explains; without it the status has to do.
     let body = reply.read_capped(bounds.error_bytes, Duration::from_secs(5)).await.unwrap_or_default();
-    let error = dialects::transport(wire).read_error(&body);
+    let error = read(&body);
     let failure = stated(&error, Some(status), provider, target);
     Failure { retry_after: retry_after.or(failure.retry_after), ..failure }
 }
@@ -396,34 +427,12 @@ async fn open_echo(input: &AttemptInput<'_>, target: &Target) -> Result<Upstream
             ProviderError { message: format!("echo was told to fail with {status}"), ..ProviderError::default() };
         return Err(stated(&error, Some(status), &echo::PROVIDER, target));
     }
-    let request = input.asking.canonical().map_err(|fault| Failure::refused(&fault))?;
-    let reply = echo::answer(request, &options, input.asking.answer_id());
-    let frame = Frame {
-        id: input.asking.answer_id().to_owned(),
-        created: input.parts.clock.now().unix_s(),
-        model: target.upstream_model.clone(),
-        origin: target.opaque_id.clone(),
-    };
-    if !input.asking.asked().is_stream() {
-        let chunks = VecDeque::from([write::write_reply(&reply, &frame)]);
+    let mut chunks = input.task.echo(input.candidate, &options)?;
+    if !input.task.is_stream() {
         return Ok(Upstream::Local(LocalBody { chunks, delay: Duration::ZERO, due: None }));
     }
-    let mut writer = ChunkWriter::new(frame, true);
-    let mut text = BytesMut::new();
-    echo::deltas(&reply).iter().for_each(|delta| writer.encode(delta, &mut text));
-    writer.close(&mut text);
-    let mut chunks = split_events(text.freeze());
     if let Some(most) = options.cut_after_chunks {
         chunks.truncate(usize::try_from(most).unwrap_or(usize::MAX));
     }
     Ok(Upstream::Local(LocalBody { chunks, delay: options.chunk_delay(), due: None }))
-}
-
-/// One piece for each event.
-fn split_events(mut text: Bytes) -> VecDeque<Bytes> {
-    let mut events = VecDeque::new();
-    while let Some(at) = memchr::memmem::find(&text, b"\n\n") {
-        events.push_back(text.split_to(at + 2));
-    }
-    events
 }

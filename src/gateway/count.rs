@@ -1,5 +1,6 @@
 //! Counting the tokens of a request in the contract of Messages: by a provider that can, else by an estimate that says so.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,6 +12,7 @@ use super::attempt::{Dropped, error_answer, read_failure, send_failure};
 use super::failure::{Failure, Repeat};
 use super::lane::{Asking, transports};
 use super::settle::{Ending, Facts, Record};
+use super::task::Task;
 use super::{Call, Gateway};
 use crate::canonical::{TokenUsage, Wire};
 use crate::dialects::anthropic_messages::count;
@@ -61,17 +63,18 @@ impl Gateway {
             Err(fault) => return Err(fault),
         };
         // Nothing is held: a count uses no tokens and costs nothing.
-        let account = Account::open(&self.parts, &call.caller, Wire::Messages, asked.bytes())?;
+        let asking = Arc::new(Asking::new(asked, String::new(), self.parts.clock.now().unix_s()));
+        let account = Account::open(&self.parts, &call.caller, Arc::clone(&asking) as Arc<dyn Task>)?;
         let facts = Facts {
             request_id: call.request_id,
-            public_model: asked.model().to_owned(),
+            public_model: asking.model().to_owned(),
+            operation: Operation::TextGenerate,
             contract: Wire::Messages.as_str(),
             is_stream: false,
             revision: call.snapshot.revision().0,
         };
         let mut record = Record::start(account, facts);
         record.reported(Some(TokenUsage::default()), None, 0);
-        let asking = Asking::new(asked, String::new(), self.parts.clock.now().unix_s());
         let counting = candidates.iter().filter(|candidate| candidate.transport == Transport::Messages);
         for candidate in counting.take(MAX_ATTEMPTS) {
             record.attempt_begins(&candidate.target, None);
@@ -119,7 +122,8 @@ impl Gateway {
         let mut reply = self.parts.client.send(outgoing, PATIENCE).await.map_err(|error| send_failure(&error))?;
         let bounds = self.parts.bounds;
         if reply.status != StatusCode::OK {
-            return Err(error_answer(&mut reply, provider, target, Wire::Messages, bounds).await);
+            let read = |body: &[u8]| asking.read_error(Transport::Messages, body);
+            return Err(error_answer(&mut reply, provider, target, &read, bounds).await);
         }
         let left = end.saturating_duration_since(Instant::now());
         let body = reply.read_capped(bounds.error_bytes, left).await.map_err(|error| read_failure(&error))?;

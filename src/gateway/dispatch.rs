@@ -5,7 +5,6 @@
 //! point nothing is retried.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,26 +18,29 @@ use tokio::time::Instant;
 
 use super::account::{Account, Leave};
 use super::attempt::{AttemptInput, Deadlines, Dropped, Opened, attempt};
+use super::caching::{self, CacheStatus, Flight, Fresh, Sameness, Through};
 use super::failure::{Failure, Repeat, worst};
-use super::lane::{Asking, transports};
-use super::metadata::{self, Strategies};
-use super::prepare::{Manner, prepare};
+use super::lane::Asking;
+use super::metadata::Strategies;
+use super::prepare::Manner;
+use super::routes::Routes;
 use super::settle::{Ending, Facts, Record};
 use super::states::{Keep, next_id};
 use super::stream::{self, Committed};
+use super::task::Task;
 use super::{Caller, Denied, Gateway, Parts};
 use crate::canonical::Wire;
+use crate::dialects::cacheable::is_complete;
 use crate::dialects::{self, Asked, openai_responses};
 use crate::domain::fallback::FallbackReason;
-use crate::domain::names::PublicModel;
 use crate::domain::operation::Operation;
 use crate::domain::response_state::ResponseId;
 use crate::domain::settings::ExecutionPolicy;
 use crate::fault::{Fault, Kind, Outcome};
 use crate::ledger::Standing;
 use crate::providers::FailureClass;
-use crate::routing::plan::{Waits, Wants};
-use crate::routing::{Availability, Candidate, Pass, Snapshot, Target, plan};
+use crate::routing::plan::Waits;
+use crate::routing::{Availability, Candidate, Pass, Snapshot};
 
 /// Most pieces that wait for a client; each is what one read of the provider's socket brought.
 const CHANNEL_PIECES: usize = 16;
@@ -64,6 +66,8 @@ pub struct Call {
     pub forwarded: HeaderMap,
     /// Its id.
     pub request_id: String,
+    /// How long its answer may be kept in the response cache, where it opted in.
+    pub cache: Option<Duration>,
 }
 
 /// What the client gets.
@@ -77,6 +81,8 @@ pub struct Answer {
     pub served_by: Option<String>,
     /// How the limits of the key stand, where it has some.
     pub standing: Option<Standing>,
+    /// What part the response cache had, where the request opted in.
+    pub cache: Option<CacheStatus>,
 }
 
 /// The body of an answer.
@@ -84,6 +90,8 @@ pub struct Answer {
 pub enum AnswerBody {
     /// JSON, in pieces.
     Whole(Vec<Bytes>),
+    /// Of another media type, in pieces.
+    Typed(String, Vec<Bytes>),
     /// Server-sent events as they come. Dropping it cancels the provider's work.
     Stream(mpsc::Receiver<Bytes>),
 }
@@ -93,15 +101,36 @@ impl Gateway {
     ///
     /// # Errors
     /// What the caller is to be told, before anything of the answer was sent.
-    pub async fn generate(&self, call: Call) -> Result<Answer, Denied> {
+    pub async fn generate(&self, mut call: Call) -> Result<Answer, Denied> {
         let id = next_id(self.parts.clock.now(), self.parts.dice.as_ref());
-        let (asked, keep) = self.scan(call.contract, call.body, &call.caller, id).await?;
-        let is_stream = asked.is_stream();
-        let account = Account::open(&self.parts, &call.caller, call.contract, asked.bytes())?;
+        let body = std::mem::take(&mut call.body);
+        let (asked, keep) = self.scan(call.contract, body, &call.caller, id).await?;
+        let asking = Asking::new(asked, id.to_hex(), self.parts.clock.now().unix_s());
+        self.perform(call, Arc::new(asking), keep).await
+    }
+
+    /// Serves one request of any operation, whose model the caller may call.
+    pub(super) async fn perform(&self, call: Call, task: Arc<dyn Task>, keep: Option<Keep>) -> Result<Answer, Denied> {
+        let is_stream = task.is_stream();
+        let through = call.cache.filter(|_| keep.is_none() && !is_stream).and_then(|ttl| {
+            let same = Sameness {
+                caller: &call.caller,
+                snapshot: &call.snapshot,
+                contract: task.contract(),
+                operation: task.operation(),
+                model: task.model(),
+                body: task.cacheable()?,
+                forwarded: &call.forwarded,
+                is_strict: call.is_strict,
+            };
+            Through::of(&same, ttl)
+        });
+        let account = Account::open(&self.parts, &call.caller, Arc::clone(&task))?;
         let facts = Facts {
             request_id: call.request_id,
-            public_model: asked.model().to_owned(),
-            contract: call.contract.as_str(),
+            public_model: task.model().to_owned(),
+            operation: task.operation(),
+            contract: task.contract(),
             is_stream,
             revision: call.snapshot.revision().0,
         };
@@ -109,13 +138,13 @@ impl Gateway {
         if call.wants_routing {
             let settings = call.snapshot.settings();
             record.explain(Strategies {
-                routing: settings.strategy(asked.model()),
+                routing: settings.strategy(task.model()),
                 parameters: settings.unsupported_parameter_strategy,
             });
         }
-        let policy = call.snapshot.settings().policy(Operation::TextGenerate);
+        let policy = call.snapshot.settings().policy(task.operation());
         let mut run = Run {
-            asking: Asking::new(asked, id.to_hex(), self.parts.clock.now().unix_s()),
+            task,
             keep,
             parts: Arc::clone(&self.parts),
             snapshot: call.snapshot,
@@ -127,17 +156,21 @@ impl Gateway {
             has_fallen_back: false,
             record,
         };
+        if let Some(through) = through {
+            return caching::serve(&self.parts, through, run).await;
+        }
+        let cache = call.cache.map(|_| CacheStatus::Bypass);
         let primary = run.admit().await?;
         let standing = run.record.standing();
         let answered = if is_stream { self.open_stream(run, primary).await } else { run.whole(primary).await };
         match answered {
-            Ok(answer) => Ok(Answer { standing, ..answer }),
+            Ok(answer) => Ok(Answer { standing, cache, ..answer }),
             Err(fault) => Err(Denied { fault, standing }),
         }
     }
 
     /// Scans a request, and completes it where it goes on from a stored response.
-    async fn scan(
+    pub(super) async fn scan(
         &self,
         contract: Wire,
         body: Bytes,
@@ -158,7 +191,7 @@ impl Gateway {
     /// Waits for the stream to commit, by its first output or by the clock.
     async fn open_stream(&self, run: Run, primary: Vec<Candidate>) -> Outcome<Answer> {
         let (sender, receiver) = mpsc::channel(CHANNEL_PIECES);
-        let contract = run.asking.asked().wire();
+        let contract = run.task.wire();
         let is_committed = Arc::clone(&run.is_committed);
         let commit_by = ms(run.policy.commit_by_ms);
         let parts = Arc::clone(&self.parts);
@@ -177,18 +210,33 @@ impl Gateway {
                 self.parts.spawn.spawn(Box::pin(stream::pump_when_open(parts, opening, contract, sender)));
             }
         }
-        Ok(Answer { body: AnswerBody::Stream(receiver), dropped, served_by, standing: None })
+        Ok(Answer { body: AnswerBody::Stream(receiver), dropped, served_by, standing: None, cache: None })
     }
 }
 
 /// A stream that has not committed yet.
 pub(super) type Opening = Pin<Box<dyn Future<Output = Outcome<Committed>> + Send>>;
 
+impl Flight for Run {
+    fn record(&mut self) -> &mut Record {
+        &mut self.record
+    }
+
+    async fn fly(mut self) -> Result<Fresh, Denied> {
+        let primary = self.admit().await?;
+        let standing = self.record.standing();
+        match self.fresh(primary).await {
+            Ok(fresh) => Ok(Fresh { standing, ..fresh }),
+            Err(fault) => Err(Denied { fault, standing }),
+        }
+    }
+}
+
 /// One request under way.
 struct Run {
     parts: Arc<Parts>,
     snapshot: Arc<Snapshot>,
-    asking: Asking,
+    task: Arc<dyn Task>,
     /// What keeps the answer.
     keep: Option<Keep>,
     forwarded: HeaderMap,
@@ -215,11 +263,17 @@ impl Run {
         admitted
     }
 
-    async fn whole(mut self, primary: Vec<Candidate>) -> Outcome<Answer> {
+    async fn whole(self, primary: Vec<Candidate>) -> Outcome<Answer> {
+        self.fresh(primary).await.map(|fresh| fresh.into_answer(None))
+    }
+
+    async fn fresh(mut self, primary: Vec<Candidate>) -> Outcome<Fresh> {
         match self.search(primary).await {
             Ok((candidate, Opened::Whole(reply, dropped))) => {
                 self.record.output_begins();
-                let bytes = reply.body.iter().map(|piece| piece.len() as u64).sum();
+                // What is not text says itself what it used, or is expected to.
+                let is_text = self.task.operation() == Operation::TextGenerate;
+                let bytes = if is_text { reply.body.iter().map(|piece| piece.len() as u64).sum() } else { 0 };
                 self.record.left_out(&dropped);
                 self.record.reported(reply.usage, reply.finish_reason.as_deref(), bytes);
                 self.record.settle(Ending::Success, None).await;
@@ -230,11 +284,18 @@ impl Run {
                     let is_kept = keep.save(&response, origin, self.record.request_id()).await;
                     body = if is_kept { vec![response] } else { openai_responses::native::not_kept(response) };
                 }
-                let served_by = self.record.explains().then(|| candidate.target.opaque_id.clone());
-                if let Some(routing) = self.record.routing() {
-                    body = metadata::add_to_body(body, &routing);
-                }
-                Ok(Answer { body: AnswerBody::Whole(body), dropped, served_by, standing: None })
+                let model = candidate.target.public_model.as_str().to_owned();
+                Ok(Fresh {
+                    body,
+                    media_type: reply.media_type,
+                    dropped,
+                    served_by: self.record.explains().then(|| candidate.target.opaque_id.clone()),
+                    routing: self.record.routing(),
+                    standing: None,
+                    is_fallback: model != self.task.model(),
+                    is_complete,
+                    model,
+                })
             }
             Ok((_, Opened::Stream(_))) => Err(Kind::Internal.into()),
             Err(fault) => Err(self.fail(fault).await),
@@ -247,7 +308,7 @@ impl Run {
                 self.record.output_begins();
                 self.record.left_out(&open.dropped);
                 let idle = ms(self.policy.idle_ms);
-                let contract = self.asking.asked().wire();
+                let contract = self.task.wire();
                 let Self { keep, record, end, .. } = self;
                 Ok(Committed { open, target: candidate.target, contract, record, keep, idle, end })
             }
@@ -266,7 +327,7 @@ impl Run {
         let mut queue = primary.into_iter();
         let mut tried: Vec<Tried> = Vec::new();
         let mut skipped = Skipped::default();
-        let mut may_repeat_unsafely = true;
+        let mut may_repeat_unsafely = !self.task.operation().is_dear();
         loop {
             let (candidate, earlier) = match queue.next() {
                 Some(candidate) => (candidate, None),
@@ -335,28 +396,15 @@ impl Run {
         }
     }
 
-    /// The primary pool. While none of it is to be called, the chain for any reason serves in its place.
-    fn primary(&mut self) -> Outcome<Vec<Candidate>> {
-        self.parts.health.tidy(&self.snapshot);
-        let planned = self.plan(self.asking.asked().model());
-        let Err(fault) = planned else { return planned };
-        // Only those that are waited for name a time.
-        if fault.wait().is_none() {
-            return Err(fault);
-        }
-        self.has_fallen_back = true;
-        let chain = self.chain(FallbackReason::General);
-        if chain.is_empty() { Err(fault) } else { Ok(chain) }
+    fn routes(&self) -> Routes<'_> {
+        Routes { parts: &self.parts, snapshot: &self.snapshot, task: self.task.as_ref() }
     }
 
-    fn plan(&self, public_model: &str) -> Outcome<Vec<Candidate>> {
-        let transports = transports(self.asking.asked().wire());
-        let origin = self.asking.origin();
-        let wants = Wants { public_model, operation: Operation::TextGenerate, transports, origin };
-        let dice = &self.parts.dice;
-        let now = self.parts.clock.instant();
-        let look = |target: &Target| self.parts.health.standing(target, now);
-        Ok(plan(&self.snapshot, wants, &look, &mut |below| dice(below))?.candidates)
+    fn primary(&mut self) -> Outcome<Vec<Candidate>> {
+        self.parts.health.tidy(&self.snapshot);
+        let primary = self.routes().primary()?;
+        self.has_fallen_back = primary.is_chain;
+        Ok(primary.candidates)
     }
 
     /// Candidates of the chain that catches what the primary pool failed with. Unusable targets are skipped.
@@ -371,18 +419,9 @@ impl Run {
         } else {
             FallbackReason::General
         };
-        let mut candidates = self.chain(reason);
+        let mut candidates = self.routes().chain(reason);
         candidates.retain(|candidate| tried.iter().all(|tried| tried.candidate.target.id != candidate.target.id));
         candidates
-    }
-
-    /// Candidates of a chain, each once.
-    fn chain(&self, reason: FallbackReason) -> Vec<Candidate> {
-        let Ok(primary) = PublicModel::parse(self.asking.asked().model()) else { return Vec::new() };
-        let mut seen = HashSet::new();
-        let chain = self.snapshot.chain(&primary, reason).iter();
-        let candidates = chain.filter_map(|model| self.plan(model.as_str()).ok()).flatten();
-        candidates.filter(|candidate| seen.insert(candidate.target.id)).collect()
     }
 
     /// The next candidate to be tried again, after its backoff.
@@ -414,7 +453,7 @@ impl Run {
     async fn attempt(&mut self, candidate: &Candidate, pass: Pass) -> Result<Opened, Failure> {
         let strategy = self.snapshot.settings().unsupported_parameter_strategy;
         let manner = Manner { is_strict: self.is_strict, strategy };
-        let preparing = prepare(&self.parts, &self.asking, candidate, manner, self.end).await;
+        let preparing = self.task.prepare(&self.parts, candidate, manner, self.end).await;
         let prepared = match preparing {
             Ok(prepared) => prepared,
             Err(failure) => {
@@ -431,7 +470,7 @@ impl Run {
         attempt(&AttemptInput {
             parts: &self.parts,
             candidate,
-            asking: &self.asking,
+            task: self.task.as_ref(),
             forwarded: &self.forwarded,
             prepared,
             deadlines: Deadlines { first_output, idle: ms(self.policy.idle_ms), end: self.end },
@@ -441,24 +480,10 @@ impl Run {
 
     /// How long the first output of a stream may take: longer for a model that thinks first.
     fn first_output(&self, candidate: &Candidate) -> Duration {
-        let resolved = &candidate.target.resolved;
-        let profile = resolved.operations.get(&Operation::TextGenerate).map(|operation| &operation.profile);
-        let reasons = profile.is_some_and(|profile| profile.reasoning.is_some());
-        let is_unknown = candidate.target.is_unknown_model();
-        let effort_ms = match self.asking.asked().effort() {
-            Some("none") => 0,
-            Some("minimal" | "low") => 60_000,
-            Some("medium") => 120_000,
-            Some(_) => 300_000,
-            None if reasons => 300_000,
-            // A self-hosted model of which nothing is known may well think.
-            None if is_unknown => 120_000,
-            None => 0,
-        };
         // What the operator has set is what holds.
         let stated = self.policy.first_output_ms;
-        let is_default = stated == ExecutionPolicy::default_for(Operation::TextGenerate).first_output_ms;
-        ms(if is_default { stated.max(effort_ms) } else { stated })
+        let is_default = stated == ExecutionPolicy::default_for(self.task.operation()).first_output_ms;
+        ms(if is_default { stated.max(self.task.first_output_ms(&candidate.target)) } else { stated })
     }
 
     fn verdict(&self, tried: &[Tried]) -> Fault {

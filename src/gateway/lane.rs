@@ -1,17 +1,32 @@
 //! A client's request on its way to candidates of any wire: native where the wire is its own, translated where not.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::sync::OnceLock;
 
-use bytes::Bytes;
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use tokio::time::Instant;
 
+use super::Parts;
+use super::failure::Failure;
 use super::materialise::{Gathered, Unusable};
+use super::prepare::{Manner, Prepared, prepare};
+use super::task::Task;
 use crate::canonical::Wire;
 use crate::canonical::text::{Control, ReasoningKind, Request, Steps, Tool};
+use crate::dialects::openai_chat::stream::ChunkWriter;
+use crate::dialects::openai_chat::write;
+use crate::dialects::question::Answered;
 use crate::dialects::translate::{FreeText, Translation, restore_free_text};
-use crate::dialects::{self, Addressee, Asked, Frame, NativeReply, NativeStream, ReplyError, Written, state};
+use crate::dialects::weight::{Weight, weigh};
+use crate::dialects::{
+    self, Addressee, Asked, Encode, Frame, NativeReply, NativeStream, ProviderError, ReplyError, Written, state,
+};
 use crate::domain::operation::{Operation, Transport};
 use crate::fault::{Fault, Outcome};
+use crate::ledger::estimate::Size;
+use crate::providers::echo::{self, Options};
 use crate::providers::{self, Named, Provider};
 use crate::routing::{Candidate, Target};
 use crate::transport::RemoteContent;
@@ -37,17 +52,13 @@ impl Asking {
         Self { asked, canonical: OnceLock::new(), has_tags, gathered: Gathered::default(), answer_id, created }
     }
 
+    /// The same for a request that is not made: what it names by URL is not fetched.
+    pub(super) fn not_made(self) -> Self {
+        Self { gathered: Gathered::pretence(), ..self }
+    }
+
     pub(super) fn asked(&self) -> &dyn Asked {
         self.asked.as_ref()
-    }
-
-    pub(super) fn answer_id(&self) -> &str {
-        &self.answer_id
-    }
-
-    /// The opaque id of the deployment whose state the request brings.
-    pub(super) fn origin(&self) -> Option<&str> {
-        if self.has_tags { state::origin_in(self.asked.bytes()) } else { None }
     }
 
     /// The request in the neutral form.
@@ -118,13 +129,8 @@ impl Asking {
         Steps { requested: Some(requested), effective: (!is_lost).then(|| control.settle(requested)) }
     }
 
-    /// Whether the client's own headers mean something to a candidate.
-    pub(super) fn forwards_headers(&self, wire: Wire) -> bool {
-        self.asked.wire() == wire
-    }
-
     /// Reads a whole answer and writes it for the client.
-    pub(super) fn read_reply(&self, wire: Wire, body: Bytes, target: &Target) -> Result<NativeReply, ReplyError> {
+    fn read_whole(&self, wire: Wire, body: Bytes, target: &Target) -> Result<NativeReply, ReplyError> {
         if self.is_native(wire) {
             return self.asked.native_reply(body);
         }
@@ -134,11 +140,12 @@ impl Asking {
             body: vec![self.asked.write_reply(&reply, &self.frame(target))],
             usage: reply.usage,
             finish_reason: reply.finish.as_ref().map(|finish| finish.as_str().to_owned()),
+            media_type: None,
         })
     }
 
     /// What relays a streamed answer.
-    pub(super) fn relay(&self, wire: Wire, target: &Target) -> Box<dyn NativeStream> {
+    fn relay_of(&self, wire: Wire, target: &Target) -> Box<dyn NativeStream> {
         if self.is_native(wire) {
             return self.asked.native_stream();
         }
@@ -169,6 +176,116 @@ impl Asking {
             origin: target.opaque_id.clone(),
         }
     }
+}
+
+#[async_trait]
+impl Task for Asking {
+    fn operation(&self) -> Operation {
+        Operation::TextGenerate
+    }
+
+    fn contract(&self) -> &'static str {
+        self.asked.wire().as_str()
+    }
+
+    fn wire(&self) -> Wire {
+        self.asked.wire()
+    }
+
+    fn model(&self) -> &str {
+        self.asked.model()
+    }
+
+    fn cacheable(&self) -> Option<&Bytes> {
+        Some(self.asked.bytes())
+    }
+
+    fn size(&self) -> Size {
+        Size::of(self.asked.bytes())
+    }
+
+    fn is_stream(&self) -> bool {
+        self.asked.is_stream()
+    }
+
+    fn transports(&self) -> &'static [Transport] {
+        transports(self.asked.wire())
+    }
+
+    fn origin(&self) -> Option<&str> {
+        if self.has_tags { state::origin_in(self.asked.bytes()) } else { None }
+    }
+
+    /// Longer for a model that thinks first.
+    fn first_output_ms(&self, target: &Target) -> u32 {
+        let profile = target.resolved.operations.get(&Operation::TextGenerate).map(|operation| &operation.profile);
+        let reasons = profile.is_some_and(|profile| profile.reasoning.is_some());
+        match self.asked.effort() {
+            Some("none") => 0,
+            Some("minimal" | "low") => 60_000,
+            Some("medium") => 120_000,
+            Some(_) => 300_000,
+            None if reasons => 300_000,
+            // A self-hosted model of which nothing is known may well think.
+            None if target.is_unknown_model() => 120_000,
+            None => 0,
+        }
+    }
+
+    fn weigh(&self) -> Outcome<Weight> {
+        weigh(self.asked.wire(), self.asked.bytes())
+    }
+
+    async fn prepare(
+        &self,
+        parts: &Parts,
+        candidate: &Candidate,
+        manner: Manner,
+        end: Instant,
+    ) -> Result<Prepared, Failure> {
+        prepare(parts, self, candidate, manner, end).await
+    }
+
+    fn forwards_headers(&self, transport: Transport) -> bool {
+        wire_of(transport) == Some(self.asked.wire())
+    }
+
+    fn read_error(&self, transport: Transport, body: &[u8]) -> ProviderError {
+        dialects::transport(wire_of(transport).unwrap_or(self.asked.wire())).read_error(body)
+    }
+
+    fn read_reply(&self, candidate: &Candidate, mut answers: Vec<Answered>) -> Result<NativeReply, ReplyError> {
+        let wire = wire_of(candidate.transport).ok_or(ReplyError::Malformed("the wire shape generates no text"))?;
+        self.read_whole(wire, answers.pop().unwrap_or_default().body, &candidate.target)
+    }
+
+    fn relay(&self, candidate: &Candidate) -> Option<Box<dyn NativeStream>> {
+        Some(self.relay_of(wire_of(candidate.transport)?, &candidate.target))
+    }
+
+    fn echo(&self, candidate: &Candidate, options: &Options) -> Result<VecDeque<Bytes>, Failure> {
+        let request = self.canonical().map_err(|fault| Failure::refused(&fault))?;
+        let reply = echo::answer(request, options, &self.answer_id);
+        let target = &candidate.target;
+        let frame = Frame { model: target.upstream_model.clone(), ..self.frame(target) };
+        if !self.asked.is_stream() {
+            return Ok(VecDeque::from([write::write_reply(&reply, &frame)]));
+        }
+        let mut writer = ChunkWriter::new(frame, true);
+        let mut text = BytesMut::new();
+        echo::deltas(&reply).iter().for_each(|delta| writer.encode(delta, &mut text));
+        writer.close(&mut text);
+        Ok(split_events(text.freeze()))
+    }
+}
+
+/// One piece for each event.
+fn split_events(mut text: Bytes) -> VecDeque<Bytes> {
+    let mut events = VecDeque::new();
+    while let Some(at) = memchr::memmem::find(&text, b"\n\n") {
+        events.push_back(text.split_to(at + 2));
+    }
+    events
 }
 
 /// Wire shapes that can carry a contract, the client's own first, then those that lose least of it.

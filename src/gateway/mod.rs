@@ -2,13 +2,17 @@
 //!
 //! - [`admission`]: who calls, and what they may; `account`: what a request may use, held before its first attempt.
 //! - [`dispatch`]: candidates, retries and fallbacks until one answer commits.
+//! - [`caching`]: answers from the response cache, and one call for all who ask the same at once.
+//! - `task`: what is asked for, of whatever operation; `query`: all of it that is no text.
 //! - [`attempt`]: one call of one deployment.
 //! - `prepare`: the request as a candidate gets it; `materialise`: content by URL, fetched for those that read no URLs.
 //! - `lane`: the request and its answer in the wire of a candidate.
 //! - `metadata`: routing facts in an answer.
 //! - [`stream`]: a committed stream, pumped to the client with back-pressure and deadlines.
 //! - [`settle`]: what is recorded of it, always, even on a hang-up.
-//! - [`models`]: what clients can discover; `probe`: one call that an operator asks for.
+//! - [`models`]: what clients can discover; `probe`: one call that an operator asks for; `explain`: what would become of
+//!   a request.
+//! - `routes`: the primary pool and the chains behind it.
 //!
 //! - [`count`]: tokens, counted before a request.
 //! - [`states`]: responses that are kept for those who made them.
@@ -18,8 +22,10 @@
 mod account;
 pub mod admission;
 pub mod attempt;
+pub mod caching;
 pub mod count;
 pub mod dispatch;
+mod explain;
 pub mod failure;
 mod lane;
 mod materialise;
@@ -27,10 +33,13 @@ mod metadata;
 pub mod models;
 mod prepare;
 mod probe;
+mod query;
+mod routes;
 pub mod settle;
 mod sniff;
 pub mod states;
 pub mod stream;
+mod task;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -40,6 +49,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 pub use admission::Caller;
+pub use caching::{CacheStatus, Caching};
 pub use count::Counted;
 pub use dispatch::{Answer, Call};
 pub use states::{StateParts, States};
@@ -71,6 +81,14 @@ pub struct Denied {
     pub fault: Fault,
     /// The limits, where the key has some and they were looked at.
     pub standing: Option<Standing>,
+}
+
+impl Denied {
+    /// The same for another request that waited for the same.
+    #[must_use]
+    pub(crate) fn twin(&self) -> Self {
+        Self { fault: self.fault.twin(), standing: self.standing }
+    }
 }
 
 impl From<Fault> for Denied {
@@ -134,6 +152,8 @@ pub struct Parts {
     pub error_detail: ErrorDetail,
     /// Keeps responses.
     pub states: Arc<States>,
+    /// The response cache.
+    pub caching: Arc<Caching>,
 }
 
 impl std::fmt::Debug for Parts {

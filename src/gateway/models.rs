@@ -1,6 +1,6 @@
 //! What clients can discover: one entry per public model, without labels, credentials, database or upstream ids.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::{Caller, Gateway};
@@ -11,7 +11,7 @@ use crate::routing::plan::model_not_found;
 use crate::routing::{Availability, Pool, Snapshot, Standing, Target};
 
 /// One public model, as discovery shows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ModelCard {
     /// The public model.
     pub id: String,
@@ -29,6 +29,8 @@ pub struct ModelCard {
     pub input_usd_per_token: Option<String>,
     /// The lowest price of output per token in USD, as decimal text.
     pub output_usd_per_token: Option<String>,
+    /// The lowest price of each other unit in USD, as decimal text: `per_image`, `per_minute`, `per_search_unit` and so on.
+    pub usd_per_unit: BTreeMap<String, String>,
     /// What it can be asked for.
     pub operations: Vec<Operation>,
     /// Request parameters of any deployment, where stated.
@@ -139,6 +141,7 @@ fn card(pool: &Pool) -> Option<ModelCard> {
         max_output_tokens: profiles().filter_map(|profile| profile.max_output_tokens).max(),
         input_usd_per_token: lowest(|target| target.resolved.pricing.input),
         output_usd_per_token: lowest(|target| target.resolved.pricing.output),
+        usd_per_unit: lowest_units(&targets),
         operations: operations.into_iter().collect(),
         supported_parameters: parameters.into_iter().cloned().collect(),
         endpoint_count: targets.len(),
@@ -170,10 +173,23 @@ fn output(operation: Operation) -> &'static str {
     }
 }
 
+fn lowest_units(targets: &[&Target]) -> BTreeMap<String, String> {
+    let mut lowest: BTreeMap<&String, NanoCents> = BTreeMap::new();
+    for (name, price) in targets.iter().flat_map(|target| &target.resolved.pricing.units) {
+        lowest.entry(name).and_modify(|known| *known = (*known).min(*price)).or_insert(*price);
+    }
+    lowest.into_iter().map(|(name, price)| (name.clone(), usd(price, 11))).collect()
+}
+
 /// Nano-cents per million tokens to USD per token: 10^-9 cents, 10^-6, 10^-2, so 17 decimal places.
 fn usd_per_token(price: NanoCents) -> String {
-    let digits = format!("{:018}", price.0.max(0));
-    let (whole, fraction) = digits.split_at(digits.len() - 17);
+    usd(price, 17)
+}
+
+/// A number with so many decimal places as text, without zeros at the end.
+fn usd(price: NanoCents, places: usize) -> String {
+    let digits = format!("{:0width$}", price.0.max(0), width = places + 1);
+    let (whole, fraction) = digits.split_at(digits.len() - places);
     let fraction = fraction.trim_end_matches('0');
     if fraction.is_empty() { whole.to_owned() } else { format!("{whole}.{fraction}") }
 }
@@ -189,5 +205,7 @@ mod tests {
         assert_eq!(usd_per_token(NanoCents(7_500_000_000)), "0.000000075");
         assert_eq!(usd_per_token(NanoCents(1)), "0.00000000000000001");
         assert_eq!(usd_per_token(NanoCents(0)), "0");
+        // 0.2 cents for a search.
+        assert_eq!(usd(NanoCents(200_000_000), 11), "0.002");
     }
 }

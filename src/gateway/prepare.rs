@@ -1,6 +1,5 @@
 //! The request as one candidate gets it: written in its wire, with what it cannot fetch, under the parameter policy.
 
-use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
 
 use super::Parts;
@@ -11,6 +10,7 @@ use crate::canonical::Wire;
 use crate::canonical::text::Steps;
 use crate::dialects::Written;
 use crate::dialects::forward::{forward, is_parameter};
+use crate::dialects::question::Sending;
 use crate::dialects::raw::RawObject;
 use crate::domain::settings::ParameterStrategy;
 use crate::fault::{Fault, Kind};
@@ -29,8 +29,8 @@ pub(super) struct Manner {
 /// A request for one candidate.
 #[derive(Debug, Default)]
 pub(super) struct Prepared {
-    /// The body in pieces.
-    pub body: Vec<Bytes>,
+    /// What is sent, in order; nothing for the built-in preset.
+    pub sends: Vec<Sending>,
     /// Names of fields that do not reach the provider as sent.
     pub dropped: Dropped,
     /// How much the model is to think.
@@ -61,7 +61,7 @@ pub(super) async fn prepare(
     let written = written.and_then(|written| follow(manner, asking, wire, written));
     let Written { body, dropped } = written.map_err(|fault| Failure::refused(&fault))?;
     let steps = asking.steps(candidate, provider, &dropped);
-    Ok(Prepared { body, dropped, steps })
+    Ok(Prepared { sends: vec![Sending::json(body)], dropped, steps })
 }
 
 /// The parameter policy, and the client's own wish.

@@ -57,7 +57,7 @@ impl ProbeDeployment for Gateway {
                 let input = |prepared| AttemptInput {
                     parts: &self.parts,
                     candidate: &candidate,
-                    asking: &request,
+                    task: &request,
                     forwarded: &nothing,
                     prepared,
                     deadlines: Deadlines { first_output: PATIENCE, idle: PATIENCE, end },

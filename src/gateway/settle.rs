@@ -51,6 +51,7 @@ impl Ending {
 pub(super) struct Facts {
     pub request_id: String,
     pub public_model: String,
+    pub operation: Operation,
     pub contract: &'static str,
     pub is_stream: bool,
     pub revision: i64,
@@ -81,6 +82,8 @@ pub(super) struct Record {
     output_bytes: u64,
     dropped: Vec<String>,
     finish_reason: Option<String>,
+    /// The public model that once made the answer, where no provider was called for this one.
+    cached_from: Option<String>,
     is_settled: bool,
 }
 
@@ -107,6 +110,7 @@ impl Record {
             output_bytes: 0,
             dropped: Vec::new(),
             finish_reason: None,
+            cached_from: None,
             is_settled: false,
         }
     }
@@ -225,7 +229,8 @@ impl Record {
     /// The routing facts as JSON, if the client asked for them.
     pub(super) fn routing(&self) -> Option<String> {
         let strategies = self.strategies?;
-        let served = self.served_by.as_ref().map_or("", |target| target.public_model.as_str());
+        let cached = self.cached_from.as_deref().unwrap_or_default();
+        let served = self.served_by.as_ref().map_or(cached, |target| target.public_model.as_str());
         let attempts = self.attempts.iter().zip(&self.impacts).enumerate();
         let attempts = attempts.map(|(index, (attempt, impact))| metadata::Attempt {
             index,
@@ -266,6 +271,12 @@ impl Record {
         }
     }
 
+    /// Notes that the answer was there: nothing is called, and it costs nothing.
+    pub(super) fn found_in_cache(&mut self, made_by: &str) {
+        self.cached_from = Some(made_by.to_owned());
+        self.first_output_ms = Some(self.elapsed_ms());
+    }
+
     /// Notes request fields that did not reach the provider as sent.
     pub(super) fn left_out(&mut self, dropped: &[std::borrow::Cow<'static, str>]) {
         self.dropped = dropped.iter().map(|name| name.clone().into_owned()).collect();
@@ -302,7 +313,8 @@ impl Record {
         let (usage, estimated) = self.used(ending);
         self.praise(ending, &usage);
         let pricing = self.served_by.as_ref().map(|target| &target.resolved.pricing);
-        let cost = pricing.and_then(|pricing| pricing.cost(&usage));
+        let free = self.cached_from.as_ref().map(|_| NanoCents(0));
+        let cost = pricing.and_then(|pricing| pricing.cost(&usage)).or(free);
         self.log(ending, fault, &usage, cost);
         if let (Ending::Success, Some(target), false) = (ending, &self.served_by, estimated) {
             let learned = &self.account.parts().learned;
@@ -364,6 +376,9 @@ impl Record {
         if ending == Ending::Error && !has_output {
             return (TokenUsage::default(), false);
         }
+        if let Some(usage) = self.account.expects(target) {
+            return (usage, true);
+        }
         let output = self.account.parts().learned.output(&target.upstream_model, self.output_bytes);
         (TokenUsage { input: self.estimated_input(target), output, ..TokenUsage::default() }, true)
     }
@@ -373,7 +388,7 @@ impl Record {
     }
 
     fn charge(&self, hold: Option<&Hold>, cost: NanoCents) -> Option<Charge> {
-        let (key, hold) = (self.account.key()?, hold?);
+        let (key, hold) = (self.account.key()?, hold.filter(|_| self.cached_from.is_none())?);
         Some(Charge {
             key_id: key.id.to_string(),
             window: hold.window.word().to_owned(),
@@ -392,6 +407,7 @@ impl Record {
     ) -> OperationRecord {
         let target = self.served_by.as_ref();
         let served_model = target.map(|target| target.public_model.as_str().to_owned());
+        let served_model = served_model.or_else(|| self.cached_from.clone());
         let is_fallback = served_model.as_ref().is_some_and(|served| *served != self.facts.public_model);
         let upstream = i128::from(cost.unwrap_or_default().0).saturating_add(self.lost);
         OperationRecord {
@@ -403,9 +419,10 @@ impl Record {
             served_model,
             deployment_id: target.map(|target| target.id.to_string()),
             provider: target.map(|target| target.provider.clone()),
-            operation: Operation::TextGenerate.as_str().to_owned(),
+            operation: self.facts.operation.as_str().to_owned(),
             contract: self.facts.contract.to_owned(),
             stream: self.facts.is_stream,
+            cache_hit: self.cached_from.is_some(),
             outcome: self.outcome(ending).to_owned(),
             degraded: is_fallback || !self.dropped.is_empty(),
             estimated: false,
@@ -417,6 +434,7 @@ impl Record {
             output_tokens: usage.output,
             reasoning_tokens: usage.reasoning,
             audio_output_tokens: usage.audio_output,
+            search_units: usage.search_units,
             cost: cost.map(|cost| cost.0),
             upstream_cost: cost.map(|_| i64::try_from(upstream).unwrap_or(i64::MAX)),
             started_at: self.started_at.unix_ms(),
@@ -450,6 +468,7 @@ impl Record {
             deployment_id = self.served_by.as_ref().map(|target| tracing::field::display(target.id)),
             provider = self.served_by.as_ref().map(|target| target.provider.as_str()),
             stream = self.facts.is_stream,
+            cache_hit = self.cached_from.is_some(),
             outcome = ending.as_str(),
             status = fault.map_or(200, |fault| fault.kind().row().http),
             fault = fault.map(|fault| fault.kind().row().slug),

@@ -37,6 +37,8 @@ pub struct Size {
     pub max_output: Option<u64>,
     /// Answers it wants.
     pub choices: u64,
+    /// Input tokens, where someone who asks what would be says so.
+    pub stated_input: Option<u64>,
 }
 
 /// What a model can take and write at most, where known.
@@ -133,6 +135,9 @@ impl Learned {
     /// Input tokens of a request.
     #[must_use]
     pub fn input(&self, model: &str, size: &Size) -> u64 {
+        if let Some(stated) = size.stated_input {
+            return stated;
+        }
         let ratio = self.model(model).bytes_per_token.unwrap_or(BYTES_PER_TOKEN);
         let words = (size.text_bytes as f64 / ratio).ceil() as u64;
         words.saturating_add(size.media.saturating_mul(TOKENS_PER_IMAGE))
@@ -165,7 +170,8 @@ impl Learned {
                 Ok(Estimate { input: self.input(model, size), output: output.saturating_mul(size.choices) })
             }
             BudgetMode::Hard => {
-                let by_bytes = (!size.has_references).then(|| size.bytes.saturating_add(OVERHEAD));
+                let by_bytes = (!size.has_references)
+                    .then(|| size.bytes.max(size.stated_input.unwrap_or(0)).saturating_add(OVERHEAD));
                 let input = smallest([by_bytes, bounds.max_input]).ok_or(Unbounded::Input)?;
                 let output = smallest([size.max_output, bounds.max_output]).ok_or(Unbounded::Output)?;
                 Ok(Estimate { input, output: output.saturating_mul(size.choices) })

@@ -63,9 +63,9 @@ pub struct Reading {
 }
 
 impl Figures {
-    /// A request waited so long for money that others held.
-    pub fn waited(&self, duration: Duration) {
-        self.waits.fetch_add(1, Ordering::Relaxed);
+    /// A request waited so long for money that others held, for the first time or again.
+    pub fn waited(&self, duration: Duration, is_first: bool) {
+        self.waits.fetch_add(u64::from(is_first), Ordering::Relaxed);
         self.waited_us.fetch_add(us(duration), Ordering::Relaxed);
     }
 
@@ -170,7 +170,8 @@ mod tests {
         let figures = Figures::default();
         let now = Timestamp::from_unix_ms(10_000);
         assert_eq!((figures.read(now).lag, figures.read(now).waits), (Duration::ZERO, 0));
-        figures.waited(Duration::from_millis(7));
+        figures.waited(Duration::from_millis(3), true);
+        figures.waited(Duration::from_millis(4), false);
         figures.refused(Reason::TooManyTokens { needed: 1 });
         figures.settled(Duration::from_micros(250));
         figures.settled(Duration::from_secs(9));

@@ -21,6 +21,7 @@ pub mod spool;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde::Serialize;
 
 use figures::Figures;
 
@@ -56,6 +57,17 @@ pub struct Ask {
     pub budget: NanoCents,
     /// What it costs at least: charged where the process that serves it dies under way.
     pub least: NanoCents,
+}
+
+/// What a request is, for its record should the process that serves it die.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct About<'a> {
+    /// The model the client named.
+    pub public_model: &'a str,
+    /// The client's contract.
+    pub contract: &'a str,
+    /// What is asked for.
+    pub operation: &'a str,
 }
 
 /// What a request holds until it is settled.
@@ -205,6 +217,14 @@ pub trait Ledger: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// `Unavailable` when it cannot be told: nobody is let through on a guess.
     async fn admit(&self, ask: &Ask) -> Outcome<Admitted>;
+
+    /// The same, and says what the request is. Only who can outlive the process remembers it.
+    ///
+    /// # Errors
+    /// As [`Self::admit`].
+    async fn admit_for(&self, ask: &Ask, _about: About<'_>) -> Outcome<Admitted> {
+        self.admit(ask).await
+    }
 
     /// Raises the money of a hold to `budget`. `false`: there is not enough, and nothing changed.
     ///

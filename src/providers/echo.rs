@@ -14,6 +14,7 @@ use crate::canonical::Json;
 use crate::canonical::text::collect::unfold;
 use crate::canonical::text::{Delta, Finish, Part, Reply, Request, Role, Tool, ToolCall, ToolChoice, Turn};
 use crate::dialects::openai_chat::Quirks;
+use crate::dialects::question::Ways;
 use crate::domain::operation::{Operation, Transport};
 use crate::domain::usage::TokenUsage;
 
@@ -25,11 +26,17 @@ pub const PROVIDER: Provider = Provider {
     base_url: None,
     auth: Auth::None,
     credentials: &[],
-    transports: &[(Operation::TextGenerate, &[Transport::ChatCompletions])],
+    transports: &[
+        (Operation::TextGenerate, &[Transport::ChatCompletions]),
+        (Operation::EmbeddingCreate, &[Transport::Embeddings]),
+        (Operation::Rerank, &[Transport::Rerank]),
+        (Operation::Moderate, &[Transport::Moderations]),
+    ],
     by_pin_only: &[],
     requires_known_model: false,
     roots: &[],
     quirks: Quirks::REFERENCE,
+    ways: Ways::REFERENCE,
     headers: &[],
     rules: &[],
 };

@@ -22,7 +22,7 @@ impl Endpoint<'_> {
         // The providers' own libraries take the host alone as the base.
         let version = match self.transport {
             Transport::Messages if !base.ends_with("/v1") => "/v1",
-            Transport::GenerateContent if is_host_alone(base) => "/v1beta",
+            Transport::GenerateContent | Transport::EmbedContent if is_host_alone(base) => "/v1beta",
             _ => "",
         };
         Some(format!("{base}{version}{path}"))
@@ -45,15 +45,16 @@ fn path(endpoint: Endpoint<'_>) -> Option<Cow<'static, str>> {
             let model = path_of_model(endpoint.model);
             Some(format!("/{model}:{verb}").into())
         }
-        Transport::Embeddings
-        | Transport::EmbedContent
-        | Transport::Images
+        Transport::Embeddings => Some("/embeddings".into()),
+        Transport::CohereEmbed => Some("/embed".into()),
+        Transport::EmbedContent => Some(format!("/{}:batchEmbedContents", path_of_model(endpoint.model)).into()),
+        Transport::Rerank => Some("/rerank".into()),
+        Transport::Moderations => Some("/moderations".into()),
+        Transport::Images
         | Transport::ImageEdits
         | Transport::AudioTranscriptions
         | Transport::AudioSpeech
-        | Transport::Rerank
-        | Transport::Videos
-        | Transport::Moderations => None,
+        | Transport::Videos => None,
     }
 }
 

@@ -21,6 +21,7 @@ pub use endpoint::Endpoint;
 pub use judge::{FailureClass, Verdict};
 
 use crate::dialects::openai_chat::Quirks;
+use crate::dialects::question::Ways;
 use crate::domain::operation::{Operation, Transport};
 use crate::domain::preset::{CredentialField, Preset};
 use crate::domain::secret::{Credentials, ExposeSecret};
@@ -74,6 +75,8 @@ pub struct Provider {
     pub requires_known_model: bool,
     /// What it makes of the Chat Completions wire.
     pub quirks: Quirks,
+    /// What it makes of embeddings and rerankings.
+    pub ways: Ways,
     /// Headers of every call, unless the client or the deployment sends its own.
     pub headers: &'static [(&'static str, &'static str)],
     /// What its errors mean, where the common rules are wrong.

@@ -7,11 +7,13 @@
 //! - [`health`]: what is known of how deployments do: circuits, throttles, averages.
 //! - [`mod@plan`]: public model to ordered candidates. Pure: snapshot, health and dice are passed in.
 //! - [`strategy`]: the order of the candidates of one tier.
+//! - [`explain`]: the port for what would become of a request, and the answer.
 //! - [`probe`]: the port for one real call of a deployment that an operator wants tested.
 //!
 //! Deliberately not here: how a candidate is called (`gateway`, `providers`), and where rows come from (`control`).
 
 pub mod build;
+pub mod explain;
 pub mod health;
 pub mod plan;
 pub mod probe;
@@ -19,6 +21,7 @@ pub mod publish;
 pub mod snapshot;
 pub mod strategy;
 
+pub use explain::{ExplainRoute, Explanation};
 pub use health::{Availability, Blow, Health, Impact, Pass, Standing};
 pub use plan::{Candidate, Plan, Verdict, Wants, candidate, plan, survey};
 pub use probe::{ProbeDeployment, ProbeFailure, Probed};

@@ -12,8 +12,10 @@ use crate::domain::settings::RoutingStrategy;
 const UNPROVEN: f64 = 0.5;
 /// Steps of a weight that is scaled by a success rate.
 const STEPS: f64 = 1000.0;
+const NANOS_PER_CENT: f64 = 1e9;
 
-type Member = (Candidate, Standing);
+/// A candidate, and how it stands.
+pub type Member = (Candidate, Standing);
 
 /// Orders candidates, the one to try first in front. One candidate needs no dice.
 #[must_use]
@@ -35,6 +37,44 @@ pub fn order(strategy: RoutingStrategy, mut usable: Vec<Member>, dice: &mut Dice
         ordered.extend(members.into_iter().map(|(candidate, _)| candidate));
     }
     ordered
+}
+
+/// How probable it is of each candidate that it comes first.
+#[must_use]
+pub fn shares(strategy: RoutingStrategy, usable: &[Member]) -> Vec<f64> {
+    let Some(tier) = usable.iter().map(|(candidate, _)| candidate.target.priority).max() else { return Vec::new() };
+    let in_tier = |member: &Member| member.0.target.priority == tier;
+    let only_reserves = usable.iter().filter(|member| in_tier(member)).all(|member| member.0.target.weight == 0);
+    let can_lead = |member: &Member| in_tier(member) && (only_reserves || member.0.target.weight > 0);
+    let best = usable.iter().filter(|member| can_lead(member)).map(|member| rank(strategy, member));
+    let best = best.min_by(f64::total_cmp).unwrap_or_default();
+    let leads = |member: &Member| can_lead(member) && rank(strategy, member).total_cmp(&best).is_eq();
+    let chance = |member: &Member| if leads(member) { weight(strategy, member) as f64 } else { 0.0 };
+    let total: f64 = usable.iter().map(chance).sum();
+    if total > 0.0 {
+        return usable.iter().map(|member| chance(member) / total).collect();
+    }
+    // Reserves alone are not drawn: the first of them leads.
+    let first = usable.iter().position(leads);
+    (0..usable.len()).map(|position| if Some(position) == first { 1.0 } else { 0.0 }).collect()
+}
+
+/// What the strategy looks at, in the unit of its name; `None`: it is not known yet.
+#[must_use]
+pub fn figure(strategy: RoutingStrategy, member: &Member) -> Option<f64> {
+    match strategy {
+        RoutingStrategy::SimpleShuffle => Some(f64::from(member.0.target.weight)),
+        RoutingStrategy::HealthAware => {
+            Some(f64::from(member.0.target.weight) * member.1.success_rate.unwrap_or(UNPROVEN))
+        }
+        RoutingStrategy::ThroughputBased => member.1.tokens_per_second,
+        // Cents per million tokens, one in and one out.
+        RoutingStrategy::PriceBased => Some(rank(strategy, member) / NANOS_PER_CENT).filter(|price| price.is_finite()),
+        RoutingStrategy::LeastBusy
+        | RoutingStrategy::UsageBasedRpm
+        | RoutingStrategy::UsageBasedTpm
+        | RoutingStrategy::LatencyBased => Some(rank(strategy, member)).filter(|figure| figure.is_finite()),
+    }
 }
 
 /// The lower, the earlier.

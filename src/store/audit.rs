@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::domain::audit::AuditEntry;
+use crate::domain::audit::{AuditDraft, AuditEntry};
 use crate::fault::Outcome;
 
 /// Most entries that one call answers.
@@ -11,6 +11,12 @@ pub const MAX_ENTRIES: u32 = 500;
 /// The audit trail.
 #[async_trait]
 pub trait AuditStore: Send + Sync {
+    /// Records what was done beside the configuration, at the revision in force in the store.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    async fn note(&self, entry: &AuditDraft) -> Outcome<()>;
+
     /// The newest entries, newest first, optionally of one resource. At most `limit` (1..=500).
     ///
     /// # Errors

@@ -43,6 +43,8 @@ pub enum Purpose {
     DeploymentCredentials,
     /// A stored response; the row is its id.
     ResponseState,
+    /// An answer in the shared response cache; the row is the digest of what was asked.
+    CachedAnswer,
 }
 
 impl Purpose {
@@ -50,6 +52,7 @@ impl Purpose {
         match self {
             Self::DeploymentCredentials => "deployment-credentials",
             Self::ResponseState => "response-state",
+            Self::CachedAnswer => "cached-answer",
         }
     }
 }

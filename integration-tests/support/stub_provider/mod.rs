@@ -7,6 +7,7 @@
 //! - `chat`: answers in the provider's wire format, from fixtures;
 //! - `fixtures`: answers of the other wires, by name;
 //! - `script`: an answer as a list of steps, and the body that plays them, wire faults included;
+//! - `vectors`: embeddings, rankings and judgements, made from what is asked;
 //! - [`server`]: sockets, and the record of what arrived.
 
 pub(crate) mod behaviour;
@@ -16,5 +17,6 @@ mod script;
 pub(crate) mod server;
 #[cfg(test)]
 mod tests;
+mod vectors;
 
 pub(crate) use server::StubProvider;

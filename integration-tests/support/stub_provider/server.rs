@@ -4,6 +4,7 @@ use super::behaviour;
 use super::chat::{self, Call};
 use super::fixtures;
 use super::script::{Behaviour, Player, Script, Witness};
+use super::vectors;
 use bytes::{Bytes, BytesMut};
 use http::{Method, Request, Response};
 use http_body_util::BodyExt;
@@ -236,6 +237,9 @@ async fn answer(
         }
         ("POST", "/v1/messages/count_tokens") => Behaviour::Answer(fixtures::count(&received)),
         ("GET", "/v1/models") => Behaviour::Answer(chat::models()),
+        ("POST", path) => {
+            vectors::answer(&received, nth).unwrap_or_else(|| Behaviour::Answer(chat::unknown_url("POST", path)))
+        }
         (method, path) => Behaviour::Answer(chat::unknown_url(method, path)),
     };
     match behaviour {

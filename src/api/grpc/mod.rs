@@ -4,6 +4,7 @@
 //! operator's credential, unknown methods included. Listeners, TLS and time limits belong to whoever serves this.
 
 mod auth;
+mod cache;
 mod catalog;
 mod convert;
 mod deployment;
@@ -28,6 +29,7 @@ use crate::fault::{Fault, Kind, Outcome};
 use crate::time::Clock;
 use crate::vault::Entropy;
 use auth::Guard;
+use proto::cache_service_server::{CacheServiceServer, SERVICE_NAME as CACHE};
 use proto::catalog_service_server::{CatalogServiceServer, SERVICE_NAME as CATALOG};
 use proto::deployment_service_server::{DeploymentServiceServer, SERVICE_NAME as DEPLOYMENT};
 use proto::routing_service_server::{RoutingServiceServer, SERVICE_NAME as ROUTING};
@@ -40,7 +42,7 @@ pub use status::DOMAIN;
 pub const MAX_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
 
 /// The services of the contract, as the health service names them. The empty name is the server as a whole.
-pub const SERVICE_NAMES: [&str; 6] = ["", CATALOG, DEPLOYMENT, ROUTING, SYSTEM, VIRTUAL_KEY];
+pub const SERVICE_NAMES: [&str; 7] = ["", CACHE, CATALOG, DEPLOYMENT, ROUTING, SYSTEM, VIRTUAL_KEY];
 
 const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/admin_v1_descriptor.bin"));
 
@@ -82,6 +84,7 @@ pub fn services(state: GrpcState) -> Outcome<(Routes, HealthReporter)> {
             .max_decoding_message_size(MAX_MESSAGE_BYTES),
     )
     .add_service(RoutingServiceServer::new(routing::Face(control.routing)).max_decoding_message_size(MAX_MESSAGE_BYTES))
+    .add_service(CacheServiceServer::new(cache::Face(control.cache)).max_decoding_message_size(MAX_MESSAGE_BYTES))
     .add_service(CatalogServiceServer::new(catalog::Face(control.catalog)).max_decoding_message_size(MAX_MESSAGE_BYTES))
     .add_service(
         SystemServiceServer::new(system::Face {

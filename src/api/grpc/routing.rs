@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
 use super::auth::Called;
+use super::convert::explain::{explanation_into_proto, question_from_proto};
 use super::convert::routing::{
     FIELDS, chain_from_proto, chain_into_proto, patch_from_proto, reason_from_proto, settings_into_proto,
 };
@@ -66,6 +67,15 @@ impl proto::routing_service_server::RoutingService for Face {
         let answer = self.delete(&called, &request.into_inner()).await;
         answer.map(Response::new).map_err(|fault| refuse(&fault, &called, None))
     }
+
+    async fn explain_route(
+        &self,
+        request: Request<proto::ExplainRouteRequest>,
+    ) -> Result<Response<proto::ExplainRouteResponse>, Status> {
+        let called = Called::of(&request)?;
+        let answer = self.explain(request.into_inner()).await;
+        answer.map(Response::new).map_err(|fault| refuse(&fault, &called, None))
+    }
 }
 
 impl Face {
@@ -101,6 +111,10 @@ impl Face {
             .set_fallback(&called.caller, primary, reason, targets, options)
             .await
             .map(|chain| chain_into_proto(&chain))
+    }
+
+    async fn explain(&self, message: proto::ExplainRouteRequest) -> Outcome<proto::ExplainRouteResponse> {
+        self.0.explain(question_from_proto(message)?).await.map(explanation_into_proto)
     }
 
     async fn delete(

@@ -2,15 +2,19 @@
 //!
 //! A handler reads, calls the gateway, renders. Authentication, bodies and request ids are settled before it runs.
 
+mod anthropic_models;
 pub mod body;
 mod chat_completions;
 pub mod cors;
 mod credentials;
 pub mod edge;
+mod embeddings;
 mod limits;
 mod messages;
 mod models;
+mod moderations;
 mod render;
+mod rerank;
 mod responses;
 mod text;
 
@@ -52,6 +56,11 @@ pub fn router(state: HttpState) -> Router {
         .route("/v1/responses/{id}/input_items", get(responses::list_input_items))
         .route("/v1/messages", post(messages::create))
         .route("/v1/messages/count_tokens", post(messages::count_tokens))
+        .route("/v1/embeddings", post(embeddings::create))
+        .route("/v1/rerank", post(rerank::create))
+        .route("/v2/rerank", post(rerank::create))
+        .route("/rerank", post(rerank::create))
+        .route("/v1/moderations", post(moderations::create))
         .route("/v1/models", get(models::list))
         .route("/v1/models/{*model}", get(models::get))
         .layer(RequestDecompressionLayer::new().pass_through_unaccepted(true))

@@ -1,11 +1,13 @@
 //! `GET /v1/models`, `GET /v1/models/{model}` and `GET /v1/models/{model}/deployments`.
 
+use std::collections::BTreeMap;
+
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use http::HeaderMap;
 use serde::Serialize;
 
-use super::{HttpState, credentials, render};
+use super::{HttpState, anthropic_models, credentials, render};
 use crate::api::envelope;
 use crate::fault::{Fault, Kind, Outcome};
 use crate::gateway::models::{DeploymentCard, ModelCard};
@@ -76,6 +78,9 @@ struct TopProvider {
 struct Pricing {
     prompt: Option<String>,
     completion: Option<String>,
+    /// By the unit, such as `per_image`, `per_minute` and `per_search_unit`.
+    #[serde(flatten)]
+    units: BTreeMap<String, String>,
 }
 
 #[derive(Serialize)]
@@ -85,6 +90,9 @@ struct ModelOperation {
 }
 
 pub(super) async fn list(State(state): State<HttpState>, request: Request) -> Response {
+    if anthropic_models::is_asked_for(request.headers()) {
+        return anthropic_models::list(&state, &request);
+    }
     let snapshot = state.gateway.snapshot();
     let listed = visitor(&state, &snapshot, request.headers()).map(|caller| {
         let cards = state.gateway.list_models(&snapshot, caller.as_ref());
@@ -101,6 +109,9 @@ pub(super) async fn get(State(state): State<HttpState>, Path(model): Path<String
     }
     let found = visitor(&state, &snapshot, request.headers())
         .and_then(|caller| state.gateway.get_model(&snapshot, caller.as_ref(), &model));
+    if anthropic_models::is_asked_for(request.headers()) {
+        return anthropic_models::one(found, request.headers());
+    }
     respond(found.map(write_card))
 }
 
@@ -134,7 +145,7 @@ fn write_deployment(card: DeploymentCard) -> Deployment {
 }
 
 /// Who looks. A credential that is shown must be right; none is needed where the list is public.
-fn visitor(state: &HttpState, snapshot: &Snapshot, headers: &HeaderMap) -> Outcome<Option<Caller>> {
+pub(super) fn visitor(state: &HttpState, snapshot: &Snapshot, headers: &HeaderMap) -> Outcome<Option<Caller>> {
     let presented = credentials::presented(headers);
     if presented.is_empty() && state.public_model_list {
         return Ok(None);
@@ -168,7 +179,11 @@ fn write_card(card: ModelCard) -> Model {
             context_length: card.max_input_tokens,
             max_completion_tokens: card.max_output_tokens,
         },
-        pricing: Pricing { prompt: card.input_usd_per_token, completion: card.output_usd_per_token },
+        pricing: Pricing {
+            prompt: card.input_usd_per_token,
+            completion: card.output_usd_per_token,
+            units: card.usd_per_unit,
+        },
         operations: operations.map(|id| ModelOperation { id, endpoints: endpoints(id) }).collect(),
         supported_parameters: card.supported_parameters,
         endpoint_count: card.endpoint_count,
@@ -178,7 +193,10 @@ fn write_card(card: ModelCard) -> Model {
 /// The paths that serve an operation.
 fn endpoints(operation: &str) -> &'static [&'static str] {
     match operation {
-        "text.generate" => &["/v1/chat/completions"],
+        "text.generate" => &["/v1/chat/completions", "/v1/responses", "/v1/messages"],
+        "embedding.create" => &["/v1/embeddings"],
+        "rerank" => &["/v1/rerank"],
+        "moderate" => &["/v1/moderations"],
         _ => &[],
     }
 }

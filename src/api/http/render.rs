@@ -21,6 +21,13 @@ use crate::telemetry::names::header;
 pub(super) fn answer(contract: Wire, answer: Answer) -> Response {
     let mut response = match answer.body {
         AnswerBody::Whole(pieces) => json_response(pieces),
+        AnswerBody::Typed(media_type, pieces) => {
+            let mut response = json_response(pieces);
+            if let Ok(media_type) = HeaderValue::try_from(media_type) {
+                response.headers_mut().insert(CONTENT_TYPE, media_type);
+            }
+            response
+        }
         AnswerBody::Stream(mut pieces) => {
             let events = stream::poll_fn(move |context| match pieces.poll_recv(context) {
                 Poll::Ready(piece) => Poll::Ready(piece.map(Ok::<Bytes, Infallible>)),
@@ -38,6 +45,10 @@ pub(super) fn answer(contract: Wire, answer: Answer) -> Response {
     write_dropped(&answer.dropped, &mut response);
     if let Some(id) = answer.served_by.and_then(|id| HeaderValue::try_from(id).ok()) {
         response.headers_mut().insert(HeaderName::from_static(header::SERVED_BY), id);
+    }
+    if let Some(status) = answer.cache {
+        let word = HeaderValue::from_static(status.as_str());
+        response.headers_mut().insert(HeaderName::from_static(header::CACHE_STATUS), word);
     }
     response
 }

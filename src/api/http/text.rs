@@ -1,4 +1,6 @@
-//! What the endpoints that generate text share: a contract in, an answer in the same contract out.
+//! What the endpoints that call providers share: a contract in, an answer in the same contract out.
+
+use std::time::Duration;
 
 use axum::extract::Request;
 use axum::response::Response;
@@ -8,10 +10,13 @@ use super::body::HeldBody;
 use super::edge::request_id;
 use super::{HttpState, credentials, limits, render};
 use crate::api::envelope;
-use crate::canonical::Wire;
+use crate::canonical::{Operation, Wire};
 use crate::fault::{Fault, Outcome};
-use crate::gateway::{Call, Denied};
+use crate::gateway::{Answer, Call, Denied};
 use crate::telemetry::names::header;
+
+const DEFAULT_CACHE_SECONDS: u64 = 300;
+const MAX_CACHE_SECONDS: u64 = 86_400;
 
 /// Answers one request.
 pub(super) async fn generate(
@@ -25,15 +30,34 @@ pub(super) async fn generate(
         (id, Ok((call, _held))) => (id, state.gateway.generate(call).await),
         (id, Err(fault)) => (id, Err(Denied::from(fault))),
     };
+    respond(contract, &id, answer)
+}
+
+/// Answers one request of another operation, in the contract that OpenAI has for it.
+pub(super) async fn ask(
+    state: HttpState,
+    operation: Operation,
+    forwarded: &[&'static str],
+    request: Request,
+) -> Response {
+    let (id, answer) = match read_call(&state, Wire::Chat, forwarded, request).await {
+        (id, Ok((call, _held))) => (id, state.gateway.ask(operation, call).await),
+        (id, Err(fault)) => (id, Err(Denied::from(fault))),
+    };
+    respond(Wire::Chat, &id, answer)
+}
+
+/// An answer, or why there is none, in the envelope of a contract.
+pub(super) fn respond(contract: Wire, id: &str, answer: Result<Answer, Denied>) -> Response {
     let response = match answer {
         Ok(answer) => render::answer(contract, answer),
         Err(denied) => {
-            let mut response = refuse(contract, &denied.fault, &id);
+            let mut response = refuse(contract, &denied.fault, id);
             limits::write(contract, denied.standing.as_ref(), response.headers_mut());
             response
         }
     };
-    with_request_id(contract, &id, response)
+    with_request_id(contract, id, response)
 }
 
 /// Names the request where the clients of a contract look for it.
@@ -95,8 +119,28 @@ async fn call(
         body: held.bytes.clone(),
         forwarded: passing(&parts.headers, forwarded),
         request_id: request_id(&parts.headers),
+        cache: cache_ttl(&parts.headers)?,
     };
     Ok((call, held))
+}
+
+/// How long an answer may be kept in the response cache, where the request opts in.
+pub(super) fn cache_ttl(headers: &HeaderMap) -> Outcome<Option<Duration>> {
+    let is_opted_in = is_on(headers, header::CACHE)?;
+    let seconds = match headers.get(header::CACHE_TTL) {
+        None => DEFAULT_CACHE_SECONDS,
+        Some(value) => {
+            let stated = value.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+            let seconds = stated.and_then(|text| text.parse().ok());
+            seconds.filter(|seconds| (1..=MAX_CACHE_SECONDS).contains(seconds)).ok_or_else(|| {
+                Fault::invalid(
+                    header::CACHE_TTL,
+                    format!("must be a whole number of seconds, 1 to {MAX_CACHE_SECONDS}"),
+                )
+            })?
+        }
+    };
+    Ok(is_opted_in.then(|| Duration::from_secs(seconds)))
 }
 
 /// A header that is `true`, `false` or absent.

@@ -61,6 +61,12 @@ fn get_with(world: &World, key: Option<&str>) -> Call {
     Box::pin(async move { client.get_settings(proto::GetSettingsRequest {}).await.map(drop) })
 }
 
+fn invalidate(world: &World, operation: &str, key: &str) -> Call {
+    let mut client = world.as_operator().cache;
+    let request = proto::InvalidateRequest { operation: operation.to_owned(), virtual_key_id: key.to_owned() };
+    Box::pin(async move { client.invalidate(request).await.map(drop) })
+}
+
 fn cases_of_creation() -> Vec<Case> {
     vec![
         Case {
@@ -232,6 +238,82 @@ fn cases_of_change() -> Vec<Case> {
     ]
 }
 
+fn explain(world: &World, request: proto::ExplainRouteRequest) -> Call {
+    let mut client = world.as_operator().routing;
+    Box::pin(async move { client.explain_route(request).await.map(drop) })
+}
+
+fn cases_of_explaining() -> Vec<Case> {
+    vec![
+        Case {
+            name: "explain a route",
+            expected: Ok(StatusCode::OK),
+            grpc: |world| {
+                explain(
+                    world,
+                    proto::ExplainRouteRequest {
+                        public_model: "general".to_owned(),
+                        tools: true,
+                        ..Default::default()
+                    },
+                )
+            },
+            rest: |_| post("/admin/route/explain", r#"{"publicModel":"general","tools":true}"#),
+        },
+        Case {
+            name: "explain the route of nothing",
+            expected: Err((Kind::BadRequest, Some(("publicModel", "public_model")))),
+            grpc: |world| explain(world, proto::ExplainRouteRequest::default()),
+            rest: |_| post("/admin/route/explain", "{}"),
+        },
+        Case {
+            name: "explain the route of a key that is none",
+            expected: Err((Kind::BadRequest, Some(("keyId", "key_id")))),
+            grpc: |world| {
+                explain(
+                    world,
+                    proto::ExplainRouteRequest {
+                        public_model: "general".to_owned(),
+                        key_id: "7".to_owned(),
+                        ..Default::default()
+                    },
+                )
+            },
+            rest: |_| post("/admin/route/explain", r#"{"publicModel":"general","keyId":"7"}"#),
+        },
+        Case {
+            name: "explain the route of an operation that is none",
+            expected: Err((Kind::BadRequest, Some(("operation", "operation")))),
+            grpc: |world| {
+                explain(
+                    world,
+                    proto::ExplainRouteRequest {
+                        public_model: "general".to_owned(),
+                        operation: "text".to_owned(),
+                        ..Default::default()
+                    },
+                )
+            },
+            rest: |_| post("/admin/route/explain", r#"{"publicModel":"general","operation":"text"}"#),
+        },
+        Case {
+            name: "explain a route told in two ways",
+            expected: Err((Kind::BadRequest, Some(("body", "body")))),
+            grpc: |world| {
+                explain(
+                    world,
+                    proto::ExplainRouteRequest {
+                        stream: true,
+                        body: Some(prost_types::Struct::default()),
+                        ..Default::default()
+                    },
+                )
+            },
+            rest: |_| post("/admin/route/explain", r#"{"stream":true,"body":{}}"#),
+        },
+    ]
+}
+
 fn cases_of_the_rest() -> Vec<Case> {
     vec![
         Case {
@@ -291,6 +373,33 @@ fn cases_of_the_rest() -> Vec<Case> {
             },
         },
         Case {
+            name: "invalidate all that is cached",
+            expected: Ok(StatusCode::OK),
+            grpc: |world| invalidate(world, "", ""),
+            rest: |_| Sent::new(Method::DELETE, "/admin/cache", ""),
+        },
+        Case {
+            name: "invalidate what is cached of an operation and a key",
+            expected: Ok(StatusCode::OK),
+            grpc: |world| invalidate(world, "embedding.create", NOBODY),
+            rest: |_| {
+                let path = format!("/admin/cache?callType=embedding.create&namespace={NOBODY}");
+                Sent::new(Method::DELETE, path, "")
+            },
+        },
+        Case {
+            name: "invalidate what is cached of an unknown operation",
+            expected: Err((Kind::BadRequest, Some(("callType", "operation")))),
+            grpc: |world| invalidate(world, "text.sing", ""),
+            rest: |_| Sent::new(Method::DELETE, "/admin/cache?callType=text.sing", ""),
+        },
+        Case {
+            name: "invalidate what is cached of no key",
+            expected: Err((Kind::BadRequest, Some(("namespace", "virtual_key_id")))),
+            grpc: |world| invalidate(world, "", "app"),
+            rest: |_| Sent::new(Method::DELETE, "/admin/cache?namespace=app", ""),
+        },
+        Case {
             name: "no credential",
             expected: Err((Kind::Unauthenticated, None)),
             grpc: |world| get_with(world, None),
@@ -313,7 +422,9 @@ fn cases_of_the_rest() -> Vec<Case> {
 
 #[tokio::test]
 async fn the_same_request_has_the_same_outcome_through_both_faces() {
-    for case in cases_of_creation().into_iter().chain(cases_of_change()).chain(cases_of_the_rest()) {
+    for case in
+        cases_of_creation().into_iter().chain(cases_of_change()).chain(cases_of_explaining()).chain(cases_of_the_rest())
+    {
         let through_grpc = (case.grpc)(&World::new().await).await;
         let world = World::new().await;
         let answered = world.send((case.rest)(&world)).await;

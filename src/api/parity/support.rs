@@ -12,6 +12,7 @@ use tower::ServiceExt;
 use zeroize::Zeroizing;
 
 use crate::api::admin_auth::AdminAuth;
+use crate::api::grpc::proto::cache_service_client::CacheServiceClient;
 use crate::api::grpc::proto::catalog_service_client::CatalogServiceClient;
 use crate::api::grpc::proto::deployment_service_client::DeploymentServiceClient;
 use crate::api::grpc::proto::routing_service_client::RoutingServiceClient;
@@ -19,6 +20,8 @@ use crate::api::grpc::proto::system_service_client::SystemServiceClient;
 use crate::api::grpc::proto::virtual_key_service_client::VirtualKeyServiceClient;
 use crate::api::grpc::{self, GrpcState};
 use crate::api::rest::{self, RestState};
+use crate::cache::Capacity;
+use crate::cache::memory::MemoryCache;
 use crate::catalog::Catalog;
 use crate::control::replicas::Identity;
 use crate::control::system::Mode;
@@ -101,6 +104,7 @@ impl World {
             deployments: DeploymentServiceClient::with_interceptor(routes.clone(), bearer.clone()),
             virtual_keys: VirtualKeyServiceClient::with_interceptor(routes.clone(), bearer.clone()),
             routing: RoutingServiceClient::with_interceptor(routes.clone(), bearer.clone()),
+            cache: CacheServiceClient::with_interceptor(routes.clone(), bearer.clone()),
             catalog: CatalogServiceClient::with_interceptor(routes.clone(), bearer.clone()),
             system: SystemServiceClient::with_interceptor(routes.clone(), bearer),
         }
@@ -167,6 +171,7 @@ pub(super) struct Grpc {
     pub(super) deployments: DeploymentServiceClient<Guarded>,
     pub(super) virtual_keys: VirtualKeyServiceClient<Guarded>,
     pub(super) routing: RoutingServiceClient<Guarded>,
+    pub(super) cache: CacheServiceClient<Guarded>,
     pub(super) catalog: CatalogServiceClient<Guarded>,
     pub(super) system: SystemServiceClient<Guarded>,
 }
@@ -206,6 +211,8 @@ async fn control(stores: Stores, clock: &Arc<dyn Clock>) -> Control {
         propagation,
         ledger,
         probe: Arc::new(NeverCalled),
+        cache: Arc::new(MemoryCache::new(Arc::clone(clock), Capacity { bytes: 1 << 20, entries: 100 }).unwrap()),
+        explainer: Arc::new(NeverCalled),
     };
     let identity = Identity {
         id: ReplicaId::from_uuid(uuid::Uuid::from_u128(1)),
@@ -228,6 +235,35 @@ fn model(name: &str) -> PublicModel {
 
 /// Answers like a provider that is not there.
 struct NeverCalled;
+
+#[async_trait::async_trait]
+impl crate::routing::ExplainRoute for NeverCalled {
+    async fn explain(
+        &self,
+        question: crate::routing::explain::Question,
+    ) -> crate::fault::Outcome<crate::routing::Explanation> {
+        let public_model = match question.shape {
+            crate::routing::explain::Shape::Outline(outline) => outline.public_model,
+            crate::routing::explain::Shape::Body(body) => body,
+        };
+        Ok(crate::routing::Explanation {
+            revision: crate::domain::ids::Revision(1),
+            public_model,
+            operation: crate::domain::operation::Operation::TextGenerate,
+            contract: "chat_completions",
+            refusal: None,
+            scope: "allowed",
+            limits: Vec::new(),
+            budget: None,
+            strategy: crate::domain::settings::RoutingStrategy::SimpleShuffle,
+            pinned_by: None,
+            max_attempts: 4,
+            chain_serves: false,
+            candidates: Vec::new(),
+            chains: Vec::new(),
+        })
+    }
+}
 
 #[async_trait::async_trait]
 impl ProbeDeployment for NeverCalled {

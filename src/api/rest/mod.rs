@@ -5,6 +5,7 @@
 
 mod answer;
 mod body;
+mod cache;
 mod call;
 mod catalog;
 mod config;
@@ -85,6 +86,8 @@ pub fn router(state: RestState) -> Router {
         .route("/admin/fallbacks", only(get(routing::list).put(routing::set), "GET, HEAD, PUT"))
         // Names of models may contain `/`; the reason is what follows the last one.
         .route("/admin/fallbacks/{*chain}", only(delete(routing::delete), "DELETE"))
+        .route("/admin/cache", only(delete(cache::invalidate), "DELETE"))
+        .route("/admin/route/explain", only(post(routing::explain), "POST"))
         .route("/admin/config", only(get(config::export).put(config::apply), "GET, HEAD, PUT"))
         .route("/admin/replicas", only(get(replicas::list), "GET, HEAD"))
         .route("/admin/replicas/wait", only(get(replicas::wait), "GET, HEAD"))

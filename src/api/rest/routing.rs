@@ -1,4 +1,4 @@
-//! `/admin/router-settings` and `/admin/fallbacks`.
+//! `/admin/router-settings`, `/admin/fallbacks` and `/admin/route/explain`.
 
 use axum::extract::State;
 use http::StatusCode;
@@ -61,6 +61,13 @@ pub(super) async fn delete(State(state): State<RestState>, mut call: Call) -> An
     let expected = expected(&mut call).await?;
     state.control.routing.delete_fallback(&call.caller, &primary, reason, expected).await?;
     Ok(answer::deleted(format!("{primary}/{reason}"))?)
+}
+
+pub(super) async fn explain(State(state): State<RestState>, mut call: Call) -> Answer {
+    call.query(&[])?;
+    let question = body::read(&call.text().await?, shapes::explain::read)?;
+    let explanation = state.control.routing.explain(question).await?;
+    Ok(answer::data(StatusCode::OK, shapes::explain::write(&explanation))?)
 }
 
 /// `<primary model>/<reason>`; the model may contain `/`.

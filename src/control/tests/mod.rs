@@ -1,5 +1,6 @@
 //! The use cases against SQLite in memory and a clock that stands still.
 
+mod cache;
 mod declarative;
 mod deployments;
 mod encryption;

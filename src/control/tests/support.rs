@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use crate::cache::Capacity;
+use crate::cache::memory::MemoryCache;
 use crate::catalog::Catalog;
 use crate::control::deployment::CreatedDeployment;
 use crate::control::replicas::Identity;
@@ -105,6 +107,8 @@ pub(super) fn replica(stores: Stores, clock: &Arc<ManualClock>) -> (Parts, Contr
         propagation,
         ledger,
         probe: Arc::new(NeverCalled),
+        cache: Arc::new(MemoryCache::new(Arc::clone(&clock), Capacity { bytes: 1 << 20, entries: 100 }).unwrap()),
+        explainer: Arc::new(NeverCalled),
     };
     let identity = Identity {
         id: ReplicaId::from_uuid(uuid::Uuid::from_u128(1)),
@@ -186,6 +190,35 @@ pub(super) fn fields(fault: &Fault) -> Vec<&str> {
 
 /// Answers like a provider that is not there.
 struct NeverCalled;
+
+#[async_trait::async_trait]
+impl crate::routing::ExplainRoute for NeverCalled {
+    async fn explain(
+        &self,
+        question: crate::routing::explain::Question,
+    ) -> crate::fault::Outcome<crate::routing::Explanation> {
+        let public_model = match question.shape {
+            crate::routing::explain::Shape::Outline(outline) => outline.public_model,
+            crate::routing::explain::Shape::Body(body) => body,
+        };
+        Ok(crate::routing::Explanation {
+            revision: crate::domain::ids::Revision(1),
+            public_model,
+            operation: crate::domain::operation::Operation::TextGenerate,
+            contract: "chat_completions",
+            refusal: None,
+            scope: "allowed",
+            limits: Vec::new(),
+            budget: None,
+            strategy: crate::domain::settings::RoutingStrategy::SimpleShuffle,
+            pinned_by: None,
+            max_attempts: 4,
+            chain_serves: false,
+            candidates: Vec::new(),
+            chains: Vec::new(),
+        })
+    }
+}
 
 #[async_trait::async_trait]
 impl ProbeDeployment for NeverCalled {

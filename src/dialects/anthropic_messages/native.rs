@@ -175,7 +175,7 @@ impl Asked for NativeRequest {
         let finish_reason = root.any_text("stop_reason");
         let mut splice = raw.splice();
         splice.set("model", json_string(&self.model));
-        Ok(NativeReply { body: splice.finish(), usage, finish_reason })
+        Ok(NativeReply { body: splice.finish(), usage, finish_reason, media_type: None })
     }
 
     fn native_stream(&self) -> Box<dyn NativeStream> {

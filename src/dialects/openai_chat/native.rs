@@ -182,7 +182,7 @@ pub fn read_reply(body: Bytes, public_model: &str) -> Result<NativeReply, ReplyE
     let usage = read_usage(&raw);
     let mut splice = raw.splice();
     splice.set("model", json_string(public_model));
-    Ok(NativeReply { body: splice.finish(), usage, finish_reason })
+    Ok(NativeReply { body: splice.finish(), usage, finish_reason, media_type: None })
 }
 
 #[derive(Deserialize)]

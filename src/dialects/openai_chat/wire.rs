@@ -132,6 +132,7 @@ pub fn read_usage(usage: &Members<'_>) -> Option<TokenUsage> {
         audio_input: prompt.any_count("audio_tokens").unwrap_or_default(),
         reasoning,
         audio_output: completion.any_count("audio_tokens").unwrap_or_default(),
+        ..TokenUsage::default()
     })
 }
 

@@ -225,7 +225,7 @@ impl Asked for NativeRequest {
         let finish_reason = Some(finish_word(&root));
         let mut splice = raw.splice();
         self.shown.splice(&mut splice, &json_string(&self.model));
-        Ok(NativeReply { body: splice.finish(), usage, finish_reason })
+        Ok(NativeReply { body: splice.finish(), usage, finish_reason, media_type: None })
     }
 
     fn native_stream(&self) -> Box<dyn NativeStream> {

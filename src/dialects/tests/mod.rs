@@ -2,6 +2,7 @@
 
 mod fidelity;
 mod matrix;
+mod matrix_of_questions;
 mod reasoning;
 mod requests;
 mod resource;

@@ -1,6 +1,7 @@
 //! What only a ledger has that replicas share.
 
 use super::*;
+use crate::ledger::About;
 
 /// Forgets everything that this test has in Redis.
 async fn empty(world: &World) {
@@ -67,13 +68,19 @@ async fn what_a_silent_replica_holds_is_released_and_charged_with_what_it_cost_a
     let dead = a.restarted().await;
     let limits = Limits { parallel: Some(1), ..budget(100, None) };
     let lost = Ask { least: NanoCents(7), ..costing(1, limits, 90) };
-    let hold = dead.ask(&lost).await.unwrap();
+    let about = About { public_model: "priced", contract: "messages", operation: "embeddings.create" };
+    let Admitted::Held(hold) = dead.ledger.admit_for(&lost, about).await.unwrap() else { panic!("it is refused") };
     a.advance(14);
     beat(&a).await;
     assert_eq!(a.ask(&costing(2, limits, 90)).await.unwrap_err().reason, Reason::Parallel);
     a.advance(2);
     beat(&a).await;
     eventually(async || a.spent(limits).await == (7, 0)).await;
+    let stored = a.sink.state.lock().unwrap().records.clone();
+    let told =
+        |record: &OperationRecord| (record.public_model.clone(), record.contract.clone(), record.operation.clone());
+    let expected = ("priced".to_owned(), "messages".to_owned(), "embeddings.create".to_owned());
+    assert_eq!(stored.iter().map(told).collect::<Vec<_>>(), [expected]);
     assert!(a.ask(&costing(3, limits, 93)).await.is_ok());
     // It was not dead, only silent: what it has to say is known already.
     dead.settle(hold, 0, 60).await;

@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use ::redis::RedisError;
+use serde::Deserialize;
 use tokio::sync::watch;
 
 use super::close::record_of;
@@ -132,7 +133,7 @@ impl RedisLedger {
         {
             let _whole = self.joining.read().await;
             let words = self.link.call(Step::Reap, &arguments).await?;
-            for left in words.chunks_exact(6) {
+            for left in words.chunks_exact(7) {
                 let Some(record) = self.inherit(left) else { continue };
                 if record.outcome == ABANDONED {
                     abandoned += 1;
@@ -176,7 +177,7 @@ impl RedisLedger {
 
     /// Holds what another replica held, and answers the record to store.
     fn inherit(&self, words: &[String]) -> Option<OperationRecord> {
-        let [field, cost, reset, start, epoch, text] = words else { return None };
+        let [field, cost, reset, start, epoch, text, about] = words else { return None };
         let (operation, key) = field.split_once('|')?;
         let mut state = self.held.state();
         let window = Window::at(BudgetReset::parse(reset), Timestamp::from_unix_ms(start.parse().unwrap_or_default()));
@@ -188,7 +189,7 @@ impl RedisLedger {
             state.holds.insert(field.clone(), entry);
         }
         if text.is_empty() {
-            return key.map(|key| abandoned(operation, key, window, (cost.as_str(), epoch.as_str())));
+            return key.map(|key| abandoned(operation, (key, window), (cost.as_str(), epoch.as_str()), about));
         }
         state.keep(field, text.len(), true);
         let record = record_of(text);
@@ -215,6 +216,7 @@ fn inherited(operation: &str, key: VirtualKeyId, window: Window, money: (&str, &
             start: start.to_owned(),
             epoch: epoch.to_owned(),
             least: cost.to_owned(),
+            about: String::new(),
             done: true,
         },
         used: 0,
@@ -225,14 +227,31 @@ fn inherited(operation: &str, key: VirtualKeyId, window: Window, money: (&str, &
     }
 }
 
+/// What its hold says of a request.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Was {
+    public_model: String,
+    contract: String,
+    operation: String,
+}
+
 /// What is stored of a request whose replica died before its end.
-fn abandoned(operation: &str, key: VirtualKeyId, window: Window, (cost, epoch): (&str, &str)) -> OperationRecord {
+fn abandoned(
+    operation: &str,
+    (key, window): (VirtualKeyId, Window),
+    (cost, epoch): (&str, &str),
+    about: &str,
+) -> OperationRecord {
     let amount = cost.parse().unwrap_or_default();
+    let about: Was = serde_json::from_str(about).unwrap_or_default();
     OperationRecord {
         version: RECORD_VERSION,
         id: operation.to_owned(),
         key_id: Some(key.to_string()),
-        operation: "text.generate".to_owned(),
+        public_model: about.public_model,
+        contract: about.contract,
+        operation: if about.operation.is_empty() { "text.generate".to_owned() } else { about.operation },
         outcome: ABANDONED.to_owned(),
         estimated: true,
         cost: Some(amount),

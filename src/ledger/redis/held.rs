@@ -87,6 +87,9 @@ pub(super) struct Money {
     pub start: String,
     pub epoch: String,
     pub least: String,
+    /// What the request is, as JSON; of an inherited hold nothing is known.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub about: String,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub done: bool,
 }

@@ -25,3 +25,4 @@ mod source;
 
 pub use link::RedisLink;
 pub use shared::{RedisLedger, Setup};
+pub use source::Source;

@@ -21,7 +21,8 @@ use crate::fault::{Fault, Kind, Outcome};
 use crate::ledger::figures::Figures;
 use crate::ledger::settle::{AfterStore, Recorder};
 use crate::ledger::{
-    Admitted, Ask, BudgetMeter, Hold, KeyUsage, Ledger, Limits, Meter, Reason, Refusal, Settlement, Standing, Subject,
+    About, Admitted, Ask, BudgetMeter, Hold, KeyUsage, Ledger, Limits, Meter, Reason, Refusal, Settlement, Standing,
+    Subject,
 };
 use crate::time::{Clock, Timestamp};
 
@@ -108,14 +109,14 @@ impl RedisLedger {
     }
 
     /// One try: `Err` with the window where spending has to be read first.
-    async fn try_to_admit(&self, ask: &Ask) -> Outcome<Result<Admitted, Window>> {
+    async fn try_to_admit(&self, ask: &Ask, about: &str) -> Outcome<Result<Admitted, Window>> {
         let _whole = self.joining.read().await;
-        match self.link.call(Step::Admit, &self.admit_arguments(ask)).await {
+        match self.link.call(Step::Admit, &self.admit_arguments(ask, about)).await {
             Ok(words) if words.first().is_some_and(|word| word == "SEED") => {
                 let start = words.get(1).and_then(|start| start.parse().ok()).unwrap_or_default();
                 Ok(Err(Window::at(ask.limits.reset, Timestamp::from_unix_ms(start))))
             }
-            Ok(words) => self.read(ask, &words).map(Ok),
+            Ok(words) => self.read(ask, about, &words).map(Ok),
             Err(error) => {
                 if self.link.is_connected() {
                     self.doubt(ask);
@@ -125,7 +126,7 @@ impl RedisLedger {
         }
     }
 
-    fn admit_arguments(&self, ask: &Ask) -> [String; 14] {
+    fn admit_arguments(&self, ask: &Ask, about: &str) -> [String; 15] {
         let number = |limit: Option<u32>| limit.map(|limit| limit.to_string()).unwrap_or_default();
         let limits = &ask.limits;
         [
@@ -143,6 +144,7 @@ impl RedisLedger {
             ask.tokens.to_string(),
             ask.budget.0.to_string(),
             ask.least.0.to_string(),
+            about.to_owned(),
         ]
     }
 
@@ -164,7 +166,7 @@ impl RedisLedger {
     }
 
     /// What a request is told, and what this replica remembers of it.
-    fn read(&self, ask: &Ask, words: &[String]) -> Outcome<Admitted> {
+    fn read(&self, ask: &Ask, about: &str, words: &[String]) -> Outcome<Admitted> {
         let number = |at: usize| words.get(at).and_then(|word| word.parse::<i64>().ok()).unwrap_or_default();
         let ms = |at: usize| Duration::from_millis(u64::try_from(number(at)).unwrap_or_default());
         let count = |at: usize| u64::try_from(number(at)).unwrap_or_default();
@@ -192,7 +194,7 @@ impl RedisLedger {
             "HELD" => {
                 let window = Window::at(limits.reset, Timestamp::from_unix_ms(number(3)));
                 let epoch = words.get(5).and_then(|epoch| epoch.parse().ok());
-                return Ok(Admitted::Held(self.remember(ask, window, epoch, standing)));
+                return Ok(Admitted::Held(self.remember(ask, about, (window, epoch), standing)));
             }
             "SPENT" => Reason::BudgetSpent,
             "SMALL" => Reason::BudgetTooSmall { could_cost: ask.budget, left },
@@ -210,10 +212,11 @@ impl RedisLedger {
         Ok(Admitted::Refused(Refusal { reason, retry_after, standing }))
     }
 
-    fn remember(&self, ask: &Ask, window: Window, epoch: Option<i64>, standing: Standing) -> Hold {
+    fn remember(&self, ask: &Ask, about: &str, (window, epoch): (Window, Option<i64>), standing: Standing) -> Hold {
         let (operation, subject, budget) = (ask.operation, ask.subject, ask.budget);
         let hold = Hold { operation, subject, window, epoch, budget, standing, is_counted: true };
-        let entry = entry(&hold, ask, false);
+        let mut entry = entry(&hold, ask, false);
+        about.clone_into(&mut entry.money.about);
         let mut state = self.held.state();
         state.admitted(subject, &ask.limits, ask.tokens, standing.at.unix_s());
         state.holds.insert(field_of(&hold), entry);
@@ -357,6 +360,7 @@ fn entry(hold: &Hold, ask: &Ask, is_doubtful: bool) -> Entry {
             start: hold.window.start.unix_ms().to_string(),
             epoch: hold.epoch.map(|epoch| epoch.to_string()).unwrap_or_default(),
             least: ask.least.0.to_string(),
+            about: String::new(),
             done: false,
         },
         used: 0,
@@ -396,6 +400,10 @@ fn stopping() -> Fault {
 #[async_trait]
 impl Ledger for RedisLedger {
     async fn admit(&self, ask: &Ask) -> Outcome<Admitted> {
+        self.admit_for(ask, About::default()).await
+    }
+
+    async fn admit_for(&self, ask: &Ask, about: About<'_>) -> Outcome<Admitted> {
         if self.recorder.is_full() {
             let sentence = "The gateway cannot store what is used now, so it takes no further requests; try again.";
             return Err(Fault::new(Kind::Unavailable).say(sentence).retry_after(SOON));
@@ -406,12 +414,13 @@ impl Ledger for RedisLedger {
         if ask.limits.budget.is_some() && self.held.state().holds.len() >= MOST_HOLDS {
             return Err(unavailable().because("too many costs wait for the store"));
         }
-        match (self.try_to_admit(ask).await?, ask.subject) {
+        let about = serde_json::to_string(&about).unwrap_or_default();
+        match (self.try_to_admit(ask, &about).await?, ask.subject) {
             (Ok(admitted), _) => return Ok(admitted),
             (Err(window), Subject::Key(key)) => self.seed(key, window).await?,
             (Err(_), Subject::Deployment(_)) => {}
         }
-        let again = self.try_to_admit(ask).await?;
+        let again = self.try_to_admit(ask, &about).await?;
         again.map_err(|_| unavailable().because("what Redis was told is gone"))
     }
 

@@ -15,16 +15,23 @@ use crate::domain::secret::{ExposeSecret, SecretString};
 const SENTINEL_PORT: u16 = 26_379;
 
 /// Where Redis is.
-pub(super) enum Source {
+pub enum Source {
     /// At one address.
     Server(Client),
     /// Where the Sentinels say; they are asked anew for each connection.
     Watched(Box<tokio::sync::Mutex<SentinelClient>>),
 }
 
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Source")
+    }
+}
+
 impl Source {
     /// Reads a URL. `None`: it is not understood.
-    pub(super) fn of(url: &SecretString) -> Option<Self> {
+    #[must_use]
+    pub fn of(url: &SecretString) -> Option<Self> {
         let parsed = Url::parse(url.expose_secret()).ok()?;
         match parsed.scheme() {
             "redis+sentinel" => watched(&parsed, false),
@@ -34,7 +41,10 @@ impl Source {
     }
 
     /// Connects.
-    pub(super) async fn connect(&self, config: &AsyncConnectionConfig) -> Result<MultiplexedConnection, RedisError> {
+    ///
+    /// # Errors
+    /// Redis's own.
+    pub async fn connect(&self, config: &AsyncConnectionConfig) -> Result<MultiplexedConnection, RedisError> {
         match self {
             Self::Server(client) => client.get_multiplexed_async_connection_with_config(config).await,
             Self::Watched(client) => client.lock().await.get_async_connection_with_config(config).await,

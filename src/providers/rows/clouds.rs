@@ -1,9 +1,10 @@
 //! Clouds and routers that resell models of many makers.
 
-use super::super::compatible::{ALL_THREE, CHAT_AND_RESPONSES, HOST, PINNED, part_of_url};
+use super::super::compatible::{ALL_THREE, CHAT_AND_RESPONSES, FOUNDRY, HOST, OF_ONES_OWN, PINNED, part_of_url};
 use super::super::judge::{FailureClass, Match, Rule};
 use super::super::{API_KEY, Auth, BASE_URL, Provider, Root};
 use crate::dialects::openai_chat::{Quirks, ThinkingField};
+use crate::dialects::question::Ways;
 use crate::domain::operation::Transport;
 use crate::domain::preset::CredentialField;
 
@@ -20,9 +21,12 @@ const AZURE: Provider = Provider {
         Root { transport: Transport::ChatCompletions, path: "/openai/v1", auth: None },
         Root { transport: Transport::Responses, path: "/openai/v1", auth: None },
         Root { transport: Transport::Messages, path: "/anthropic/v1", auth: Some(Auth::Header("x-api-key")) },
+        Root { transport: Transport::Embeddings, path: "/openai/v1", auth: None },
+        Root { transport: Transport::Rerank, path: "/providers/cohere/v2", auth: None },
     ],
     by_pin_only: &[],
     quirks: Quirks::REFERENCE,
+    ways: Ways::REFERENCE,
     // learn.microsoft.com/azure/ai-foundry/openai/concepts/content-filter; …/how-to/quota.
     rules: &[
         Rule { when: Match::Word("content_filter"), then: FailureClass::ContentPolicy },
@@ -50,7 +54,7 @@ pub(in super::super) const ROWS: &[Provider] = &[
         adapter: "azurefoundry",
         title: "Azure AI Foundry",
         base_url: Some("https://{resource}.services.ai.azure.com/openai/v1"),
-        transports: ALL_THREE,
+        transports: FOUNDRY,
         ..AZURE
     },
     // openrouter.ai/docs/api-reference/errors: 402 is an empty account, 403 flagged input, 408 a timeout of the provider
@@ -60,6 +64,7 @@ pub(in super::super) const ROWS: &[Provider] = &[
         adapter: "openrouter",
         title: "OpenRouter",
         base_url: Some("https://openrouter.ai/api/v1"),
+        transports: OF_ONES_OWN,
         quirks: Quirks { thinking: ThinkingField::Reasoning, takes_cache_control: true, ..Quirks::HOST },
         rules: &[
             Rule { when: Match::Status(402), then: FailureClass::Configuration },

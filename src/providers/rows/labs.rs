@@ -1,9 +1,12 @@
 //! Those who make the models.
 
-use super::super::compatible::{ALL_THREE, CHAT_AND_RESPONSES, GENERATE_CONTENT, HOST, MESSAGES, PINNED};
+use super::super::compatible::{
+    ALL_THREE, COHERE, GENERATE_CONTENT, HOST, MESSAGES, PINNED, VECTORS_AND_RANKS, WITH_MODERATIONS,
+};
 use super::super::judge::{FailureClass, Match, Rule};
 use super::super::{Auth, Provider, Root};
 use crate::dialects::openai_chat::{Choices, Quirks, ThinkingField, ThoughtField};
+use crate::dialects::question::{FormatField, Ways};
 use crate::domain::operation::Transport;
 
 /// An Anthropic-style endpoint beside the OpenAI-style one.
@@ -15,10 +18,11 @@ pub(in super::super) const ROWS: &[Provider] = &[
         adapter: "openai",
         title: "OpenAI",
         base_url: Some("https://api.openai.com/v1"),
-        transports: CHAT_AND_RESPONSES,
+        transports: WITH_MODERATIONS,
         by_pin_only: &[],
         requires_known_model: true,
         quirks: Quirks::REFERENCE,
+        ways: Ways::REFERENCE,
         ..HOST
     },
     // docs.anthropic.com/en/api/errors: 529 is an overloaded service; an empty account is a 400.
@@ -85,6 +89,16 @@ pub(in super::super) const ROWS: &[Provider] = &[
         name: "mistral",
         title: "Mistral AI",
         base_url: Some("https://api.mistral.ai/v1"),
+        transports: WITH_MODERATIONS,
+        // docs.mistral.ai/api/endpoint/embeddings: `output_dimension`; its own library sends 128 texts at a time at most.
+        ways: Ways {
+            dimensions: "output_dimension",
+            takes_tokens: false,
+            refuses: &["user"],
+            format: FormatField::Both,
+            most_inputs: 128,
+            ..Ways::HOST
+        },
         quirks: Quirks {
             renames: &[("max_completion_tokens", "max_tokens"), ("seed", "random_seed")],
             refuses: &[
@@ -219,6 +233,14 @@ pub(in super::super) const ROWS: &[Provider] = &[
         name: "cohere",
         title: "Cohere",
         base_url: Some("https://api.cohere.ai/compatibility/v1"),
+        // docs.cohere.com/reference/embed, docs.cohere.com/reference/rerank: the API of its own beside.
+        roots: &[
+            Root { transport: Transport::ChatCompletions, path: "/compatibility/v1", auth: None },
+            Root { transport: Transport::CohereEmbed, path: "/v2", auth: None },
+            Root { transport: Transport::Rerank, path: "/v2", auth: None },
+        ],
+        transports: COHERE,
+        by_pin_only: &[],
         quirks: Quirks {
             refuses: &[
                 "audio",
@@ -241,6 +263,35 @@ pub(in super::super) const ROWS: &[Provider] = &[
             Rule { when: Match::Phrase("too many tokens: total number of tokens"), then: FailureClass::ContextWindow },
             Rule { when: Match::Phrase("trial key"), then: FailureClass::Throttle },
         ],
+        ..HOST
+    },
+    // docs.voyageai.com/reference/embeddings-api: `output_dimension`, 1,000 texts, `encoding_format` is `base64` or absent;
+    // docs.voyageai.com/reference/reranker-api: `top_k`.
+    Provider {
+        name: "voyage",
+        title: "Voyage AI",
+        base_url: Some("https://api.voyageai.com/v1"),
+        transports: VECTORS_AND_RANKS,
+        by_pin_only: &[],
+        ways: Ways {
+            most_inputs: 1_000,
+            dimensions: "output_dimension",
+            takes_tokens: false,
+            refuses: &["user"],
+            format: FormatField::OnlyBase64,
+            top_n: "top_k",
+            ..Ways::HOST
+        },
+        ..HOST
+    },
+    // jina.ai/embeddings, jina.ai/reranker, api.jina.ai/redoc: the format is `embedding_type`; 2,048 texts.
+    Provider {
+        name: "jina",
+        title: "Jina AI",
+        base_url: Some("https://api.jina.ai/v1"),
+        transports: VECTORS_AND_RANKS,
+        by_pin_only: &[],
+        ways: Ways { takes_tokens: false, refuses: &["user"], takes_return_documents: true, ..Ways::HOST },
         ..HOST
     },
     // docs.perplexity.ai/api-reference/chat-completions-post: no tools, no `json_object`; turns have to alternate.

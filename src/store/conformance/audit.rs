@@ -38,6 +38,19 @@ fn entry(write: &Write, revision: Revision) -> AuditEntry {
     }
 }
 
+pub(super) async fn what_is_done_beside_the_configuration_is_recorded_at_its_revision(backend: Backend) {
+    let fresh = backend.open().await;
+    let sample = deployment(1, "a");
+    let creation = write("deployment.create", &sample.id);
+    let revision = new_revision(fresh.stores.deployments.create(&sample, &creation).await);
+    let mut noted = write("response_cache.invalidate", &sample.id);
+    noted.audit.before = None;
+    fresh.stores.audit.note(&noted.audit).await.unwrap();
+    let listed = fresh.stores.audit.list(None, 10).await.unwrap();
+    assert_eq!(listed.len(), 2);
+    assert!(listed.contains(&entry(&noted, revision)), "{listed:?}");
+}
+
 pub(super) async fn the_newest_come_first_and_one_resource_can_be_asked_for(backend: Backend) {
     let fresh = backend.open().await;
     let stores = &fresh.stores;

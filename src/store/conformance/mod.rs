@@ -84,6 +84,7 @@ on_every_backend! {
     }
     audit {
         every_write_is_recorded_with_its_revision
+        what_is_done_beside_the_configuration_is_recorded_at_its_revision
         the_newest_come_first_and_one_resource_can_be_asked_for
     }
     idempotency {

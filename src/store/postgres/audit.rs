@@ -6,7 +6,7 @@ use super::errors::fault;
 use super::rows::{Fields, Reason, id_text};
 use super::statement::query;
 use super::{PostgresStore, within};
-use crate::domain::audit::AuditEntry;
+use crate::domain::audit::{AuditDraft, AuditEntry};
 use crate::domain::ids::AuditId;
 use crate::fault::Outcome;
 use crate::store::audit::MAX_ENTRIES;
@@ -15,6 +15,32 @@ use crate::store::{AuditStore, BadRow};
 
 #[async_trait]
 impl AuditStore for PostgresStore {
+    async fn note(&self, entry: &AuditDraft) -> Outcome<()> {
+        within(async {
+            let mut tx = self.pool.begin().await.map_err(fault)?;
+            query(
+                "INSERT INTO admin_audit
+                   (id, revision, at, actor, face, source, request_id, action, resource, before, after)
+                 SELECT $1, revision, $2, $3, $4, $5, $6, $7, $8, $9, $10 FROM config_revision WHERE id = 1",
+            )
+            .bind(entry.id.as_uuid())
+            .bind(entry.at.unix_ms())
+            .bind(entry.caller.actor)
+            .bind(entry.caller.face)
+            .bind(entry.caller.source.as_deref())
+            .bind(entry.caller.request_id.as_deref())
+            .bind(entry.action)
+            .bind(entry.resource.as_str())
+            .bind(entry.before.as_deref())
+            .bind(entry.after.as_deref())
+            .execute(&mut *tx)
+            .await
+            .map_err(fault)?;
+            tx.commit().await.map_err(fault)
+        })
+        .await
+    }
+
     async fn list(&self, resource: Option<&str>, limit: u32) -> Outcome<Vec<AuditEntry>> {
         within(async {
             let limit = limit.clamp(1, MAX_ENTRIES);

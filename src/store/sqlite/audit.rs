@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use super::SqliteStore;
 use super::errors::fault;
 use super::rows::{Fields, Reason, id_text};
-use crate::domain::audit::AuditEntry;
+use crate::domain::audit::{AuditDraft, AuditEntry};
 use crate::domain::ids::AuditId;
 use crate::fault::Outcome;
 use crate::store::audit::MAX_ENTRIES;
@@ -14,6 +14,28 @@ use crate::store::{AuditStore, BadRow};
 
 #[async_trait]
 impl AuditStore for SqliteStore {
+    async fn note(&self, entry: &AuditDraft) -> Outcome<()> {
+        sqlx::query(
+            "INSERT INTO admin_audit
+               (id, revision, at, actor, face, source, request_id, action, resource, before, after)
+             SELECT ?1, revision, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10 FROM config_revision WHERE id = 1",
+        )
+        .bind(entry.id.as_uuid().as_bytes().as_slice())
+        .bind(entry.at.unix_ms())
+        .bind(entry.caller.actor)
+        .bind(entry.caller.face)
+        .bind(entry.caller.source.as_deref())
+        .bind(entry.caller.request_id.as_deref())
+        .bind(entry.action)
+        .bind(entry.resource.as_str())
+        .bind(entry.before.as_deref())
+        .bind(entry.after.as_deref())
+        .execute(&self.writer)
+        .await
+        .map_err(fault)?;
+        Ok(())
+    }
+
     async fn list(&self, resource: Option<&str>, limit: u32) -> Outcome<Vec<AuditEntry>> {
         let limit = limit.clamp(1, MAX_ENTRIES);
         let query = match resource {

@@ -19,6 +19,14 @@ pub(crate) fn metadata_from_proto(message: Struct) -> Result<String, String> {
     Ok(text)
 }
 
+/// JSON object text of any size.
+///
+/// # Errors
+/// A sentence when it holds a number that JSON has not.
+pub(crate) fn text_from_proto(message: Struct) -> Result<String, String> {
+    Ok(Json::Object(object(message)?).to_string())
+}
+
 /// A struct of JSON object text. `None` when the text is not one, which a stored text always is.
 pub(crate) fn metadata_into_proto(text: &str) -> Option<Struct> {
     match serde_json::from_str(text).ok()? {

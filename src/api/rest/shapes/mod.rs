@@ -3,6 +3,7 @@
 pub(super) mod catalog;
 pub(super) mod declarative;
 pub(super) mod deployment;
+pub(super) mod explain;
 pub(super) mod model;
 pub(super) mod replica;
 pub(super) mod routing;

@@ -1,5 +1,5 @@
 -- Takes over what a silent replica left: time, replica, heir, newest version of records that the heir understands. Answers
--- six words for each: field, cost, reset, start, epoch, record. A record without a hold has no cost; a hold without a
+-- seven words for each: field, cost, reset, start, epoch, record, what the request was. A record without a hold has no cost; a hold without a
 -- record was never closed, and is charged with the least it costs. The money stays held by the heir until the store has
 -- it. Records of newer versions stay, with their holds, for a newer replica. At most 200 at a time.
 local now, replica, heir, version = clock(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4])
@@ -9,7 +9,7 @@ local from, to = P .. 'j:' .. replica, P .. 'j:' .. heir
 local answer, count, newer, full = {}, 0, nil, false
 local function inherit(field, record)
     local hold, subject = read_hold(replica, field), string.match(field, '|(.*)$')
-    local words = { field, '', '', '', '', record }
+    local words = { field, '', '', '', '', record, '' }
     if hold then
         redis.call('HDEL', P .. 'r:' .. replica, field)
         if not hold.done then free(subject, hold, tonumber(hold.tokens), now) end
@@ -17,7 +17,7 @@ local function inherit(field, record)
         hold.budget, hold.done = hold.least, true
         hold_money(subject, hold, hold.least)
         redis.call('HSET', P .. 'r:' .. heir, field, cjson.encode(hold))
-        words = { field, hold.least, hold.reset, hold.start, hold.epoch, record }
+        words = { field, hold.least, hold.reset, hold.start, hold.epoch, record, hold.about or '' }
     end
     for _, word in ipairs(words) do answer[#answer + 1] = word end
     count = count + 1

@@ -1,0 +1,233 @@
+//! `/v1`, the probes and this document itself. Bodies of the contracts are open: what a provider knows beyond what is named
+//! here passes through. The names come from the table of what becomes of each field.
+
+use serde_json::{Map, Value, json};
+
+use super::row::{By, Param, Row, header, query};
+use super::schema::reference;
+use crate::canonical::Wire;
+use crate::dialects::fidelity;
+use crate::telemetry::names::header as name;
+
+const TEXT: &str = "Text";
+const MODELS: &str = "Models";
+const GATEWAY: &str = "Gateway";
+
+const ID: Param = header(name::REQUEST_ID, "string", "Names the request; answered as it was sent.");
+const STRICT: Param = header(name::STRICT, "boolean", "Refuses the request rather than leaving a field of it out.");
+const ROUTING: Param = header(name::ROUTING_METADATA, "boolean", "Adds routing facts to the answer.");
+const CACHE: Param = header(name::CACHE, "boolean", "Opts in to the response cache.");
+const CACHE_TTL: Param =
+    header(name::CACHE_TTL, "integer", "Seconds for which the answer may be found: 1 to 86400, 300 unless said.");
+const GENERATING: [Param; 5] = [ID, STRICT, ROUTING, CACHE, CACHE_TTL];
+const EVENTS: &str = "text/event-stream";
+
+pub(super) fn rows() -> Vec<Row> {
+    text().into_iter().chain(stored()).chain(models()).chain(gateway()).collect()
+}
+
+fn events() -> Value {
+    json!({"type": "string", "description": "Server-sent events of the contract."})
+}
+
+fn text() -> Vec<Row> {
+    let hello = json!([{"role": "user", "content": "Hello"}]);
+    let generating = |path, summary, schema: &str, answer: &str| {
+        let row = Row::new("post", path, summary).tag(TEXT).by(By::Client).with(&GENERATING);
+        row.takes(reference(schema)).answers(reference(answer)).answers_as(EVENTS, events())
+    };
+    vec![
+        generating("/v1/chat/completions", "OpenAI Chat Completions", "ChatCompletionRequest", "ChatCompletion")
+            .example("whole", json!({"model": "echo", "messages": hello}))
+            .example("streamed", json!({"model": "echo", "messages": hello, "stream": true})),
+        generating("/v1/responses", "OpenAI Responses", "ResponseRequest", "Response")
+            .example("whole", json!({"model": "echo", "input": "Hello"}))
+            .example("streamed", json!({"model": "echo", "input": "Hello", "stream": true, "store": false})),
+        generating("/v1/messages", "Anthropic Messages", "MessageRequest", "Message")
+            .example("whole", json!({"model": "echo", "max_tokens": 100, "messages": hello}))
+            .example("streamed", json!({"model": "echo", "max_tokens": 100, "messages": hello, "stream": true})),
+        Row::new("post", "/v1/messages/count_tokens", "Count the tokens of a request in the Messages contract")
+            .tag(TEXT)
+            .by(By::Client)
+            .with(&[ID])
+            .takes(reference("MessageRequest"))
+            .example("count", json!({"model": "echo", "messages": hello}))
+            .answers(json!({
+                "type": "object", "required": ["input_tokens"], "properties": {"input_tokens": {"type": "integer"}},
+            })),
+    ]
+}
+
+fn stored() -> Vec<Row> {
+    const RESPONSE: (&str, &str) = ("id", "resp_0199f0c4a7e1700088a1b2c3d4e5f607");
+    let about = |method, path, summary| {
+        Row::new(method, path, summary).tag(TEXT).by(By::Client).with(&[ID]).at(RESPONSE.0, RESPONSE.1)
+    };
+    vec![
+        about("get", "/v1/responses/{id}", "Read a stored response").answers(reference("Response")),
+        about("delete", "/v1/responses/{id}", "Delete a stored response").answers(json!({
+            "type": "object",
+            "properties": {"id": {"type": "string"}, "object": {"type": "string"}, "deleted": {"type": "boolean"}},
+        })),
+        about("get", "/v1/responses/{id}/input_items", "List the input of a stored response")
+            .with(&[
+                query("limit", "integer", "At most so many: 1 to 100, 20 unless said."),
+                query("order", "string", "`asc` or `desc`."),
+                query("after", "string", "The item after which the page begins."),
+            ])
+            .answers(list(&json!({"type": "object"}))),
+    ]
+}
+
+fn models() -> Vec<Row> {
+    let about = |path, summary| Row::new("get", path, summary).tag(MODELS).by(By::Visitor).with(&[ID]);
+    vec![
+        about("/v1/models", "List the public models").answers(list(&reference("Model"))),
+        about("/v1/models/{model}", "Read one public model")
+            .routed("/v1/models/{*model}")
+            .at("model", "echo")
+            .answers(reference("Model")),
+        about("/v1/models/{model}/deployments", "List the deployments of a public model, and how they do")
+            .routed("/v1/models/{*model}")
+            .by(By::Client)
+            .at("model", "echo")
+            .answers(list(&reference("ModelDeployment"))),
+    ]
+}
+
+fn gateway() -> Vec<Row> {
+    vec![
+        Row::new("get", "/health/live", "Whether the process lives").tag(GATEWAY).answers(json!({
+            "type": "object", "required": ["status"], "properties": {"status": {"const": "live"}},
+        })),
+        Row::new("get", "/health/ready", "Whether it takes traffic")
+            .about("503 with the same shape while it does not.")
+            .tag(GATEWAY)
+            .answers(reference("Readiness")),
+        Row::new("get", "/openapi.json", "This document").tag(GATEWAY).answers(json!({"type": "object"})),
+    ]
+}
+
+fn list(items: &Value) -> Value {
+    json!({
+        "type": "object",
+        "required": ["object", "data"],
+        "properties": {"object": {"const": "list"}, "data": {"type": "array", "items": items}},
+    })
+}
+
+/// What the rows refer to.
+pub(super) fn schemas() -> Vec<(&'static str, Value)> {
+    vec![
+        ("ChatCompletionRequest", request(Wire::Chat, &["model", "messages"])),
+        ("ResponseRequest", request(Wire::Responses, &["model", "input"])),
+        ("MessageRequest", request(Wire::Messages, &["model", "messages"])),
+        ("ChatCompletion", answer("chat.completion", &["id", "object", "created", "model", "choices"])),
+        ("Response", answer("response", &["id", "object", "status", "model", "output"])),
+        (
+            "Message",
+            json!({
+                "type": "object",
+                "required": ["id", "type", "role", "content", "model", "stop_reason", "usage"],
+                "properties": {"type": {"const": "message"}, "content": {"type": "array"}, "usage": {"type": "object"}},
+            }),
+        ),
+        ("Model", model()),
+        (
+            "ModelDeployment",
+            json!({
+                "type": "object",
+                "required": ["id", "object", "provider", "status", "weight", "limits", "metrics"],
+                "properties": {
+                    "id": {"type": "string"},
+                    "object": {"const": "deployment"},
+                    "provider": {"type": "string"},
+                    "status": {"enum": ["available", "cooldown", "half_open", "rate_limited"]},
+                    "retry_after_ms": {"type": ["integer", "null"]},
+                    "weight": {"type": "integer"},
+                    "limits": {"type": "object"},
+                    "metrics": {"type": "object"},
+                },
+            }),
+        ),
+        (
+            "Readiness",
+            json!({
+                "type": "object",
+                "required": ["status", "snapshot"],
+                "properties": {
+                    "status": {"enum": ["ready", "degraded", "starting", "standby", "draining"]},
+                    "snapshot": {"type": "object", "properties": {
+                        "revision": {"type": "integer"}, "ageMs": {"type": "integer"}, "quarantined": {"type": "integer"},
+                    }},
+                    "postgres": {"enum": ["up", "down"]},
+                    "redis": {"enum": ["up", "down"]},
+                },
+            }),
+        ),
+    ]
+}
+
+/// The request of a contract: an open object with the fields whose fate is known.
+fn request(contract: Wire, required: &[&str]) -> Value {
+    let mut properties = Map::new();
+    for (path, _) in fidelity::rows(contract) {
+        let name = path.split(['.', '[']).next().unwrap_or(path);
+        let kind = match name {
+            "model" => json!({"type": "string", "description": "A public model, see `GET /v1/models`."}),
+            "messages" => json!({"type": "array"}),
+            "stream" => {
+                json!({"type": ["boolean", "null"], "description": "Whether the answer is a stream of events."})
+            }
+            _ => json!({}),
+        };
+        properties.entry(name).or_insert(kind);
+    }
+    json!({
+        "type": "object",
+        "description": "Fields that are not named here pass through to a provider that speaks the contract; \
+                        docs/fidelity.md says what becomes of each on the others.",
+        "required": required,
+        "properties": properties,
+        "additionalProperties": true,
+    })
+}
+
+fn answer(object: &str, required: &[&str]) -> Value {
+    json!({
+        "type": "object",
+        "required": required,
+        "properties": {
+            "id": {"type": "string"},
+            "object": {"const": object},
+            "created": {"type": "integer"},
+            "model": {"type": "string", "description": "The public model."},
+            "choices": {"type": "array"},
+            "output": {"type": "array"},
+            "usage": {"type": ["object", "null"]},
+            "unified_routing": {"type": "object", "description": "Routing facts, where they were asked for."},
+        },
+        "additionalProperties": true,
+    })
+}
+
+fn model() -> Value {
+    let text = json!({"type": ["string", "null"], "description": "US dollars per token."});
+    json!({
+        "type": "object",
+        "required": ["id", "object", "created", "owned_by", "architecture", "operations"],
+        "properties": {
+            "id": {"type": "string"},
+            "object": {"const": "model"},
+            "created": {"type": "integer"},
+            "owned_by": {"type": "string"},
+            "architecture": {"type": "object"},
+            "top_provider": {"type": "object"},
+            "pricing": {"type": "object", "properties": {"prompt": text, "completion": text}},
+            "operations": {"type": "array", "items": {"type": "object"}},
+            "supported_parameters": {"type": "array", "items": {"type": "string"}},
+            "endpoint_count": {"type": "integer"},
+        },
+        "additionalProperties": true,
+    })
+}

@@ -1,0 +1,2 @@
+-- Begins the next generation.
+return redis.call('INCR', P .. 'g')
