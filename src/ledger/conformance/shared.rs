@@ -173,7 +173,7 @@ async fn what_a_replica_answered_before_it_died_another_one_stores() {
 #[tokio::test]
 async fn what_is_stored_is_not_kept_any_more() {
     let world = World::redis().await;
-    for number in 1..=20 {
+    for number in 1..=20_u128 {
         let limits =
             if number.is_multiple_of(2) { budget(100, None) } else { Limits { rpm: Some(90), ..Limits::default() } };
         let hold = world.ask(&costing(number, limits, 1)).await.unwrap();

@@ -45,7 +45,7 @@ pub struct Setup {
 /// The ledger that replicas share.
 pub struct RedisLedger {
     pub(super) link: RedisLink,
-    pub(super) setup: Setup,
+    pub(in crate::ledger) setup: Setup,
     pub(super) recorder: Arc<Recorder>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) held: Held,
