@@ -7,7 +7,7 @@ CARGO ?= cargo
 # Arguments of the gateway: make run ARGS="--port 8080"
 ARGS ?=
 
-.PHONY: help run build check test matrix openapi services e2e reliability figures propagation checklist clean
+.PHONY: help run build check test matrix openapi services e2e reliability figures propagation bigdata checklist clean
 
 help: ## List these verbs
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,8 +36,8 @@ test: ## Every test on every backend; starts its own PostgreSQL and Redis, or us
 		integration-tests/services.sh $(CARGO) test --all-targets; \
 	fi
 
-matrix: ## Print contract x transport x mode with the number of fixture cases that pass
-	@$(CARGO) test --lib -q dialects::tests::matrix -- --nocapture | grep -E " -> |test result"
+matrix: ## Print contract x transport x mode, and endpoint x provider x format x mode, with the number of cases that pass
+	@$(CARGO) test --lib -q matrix -- --nocapture | grep -E " -> |test result"
 
 openapi: ## Write docs/openapi.json, the copy of what the gateway serves at /openapi.json
 	@UNIFIED_WRITE_OPENAPI=1 $(CARGO) test --test integration -q -- openapi::the_copy
@@ -56,6 +56,9 @@ figures: ## Measure what the documentation promises and print the numbers
 
 propagation: ## How fast a change is in force on another replica, undisturbed and disturbed
 	@integration-tests/services.sh --production integration-tests/figures.sh propagation
+
+bigdata: ## How long questions about five million recorded requests take in PostgreSQL, and what recording them costs
+	@integration-tests/services.sh --production $(CARGO) run --release --example bigdata
 
 checklist: ## Walk the checklist of docs/production.md against two local replicas
 	@integration-tests/production_checklist.sh

@@ -316,6 +316,24 @@ async fn what_an_operator_invalidates_is_asked_for_again() {
     assert_eq!(status(&ask(&gateway, &other, &request).await), Some("miss"));
 }
 
+#[tokio::test]
+async fn what_is_no_text_but_json_is_cached_as_well() {
+    let gateway = TestGateway::start().await;
+    let (_, key) = key(&gateway, json!({"rpm": 50})).await;
+    for (path, operation, request) in [
+        ("/v1/embeddings", "embedding.create", json!({"model": "echo", "input": ["Hello", "World"]})),
+        ("/v1/rerank", "rerank", json!({"model": "echo", "query": "bread", "documents": ["rye", "rain"]})),
+        ("/v1/moderations", "moderate", json!({"model": "echo", "input": "Hello"})),
+    ] {
+        let first = post(&gateway.client, &key, path, &[OPT_IN], &request).await;
+        assert_eq!((first.status, status(&first)), (200, Some("miss")), "{path}: {}", first.text());
+        let second = post(&gateway.client, &key, path, &[OPT_IN], &request).await;
+        assert_eq!((status(&second), &second.body), (Some("hit"), &first.body), "{path}");
+        let all = gateway.configure("DELETE", &format!("/admin/cache?callType={operation}"), &Value::Null).await;
+        assert_eq!(all["removed"], 1, "{path}");
+    }
+}
+
 /// Two replicas around one Redis, and the stub behind them.
 struct Fleet {
     a: Replica,

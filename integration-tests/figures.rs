@@ -158,6 +158,9 @@ async fn overhead() -> Outcome<()> {
         print(&format!("call {name}, p99"), &micros(percentile(durations, 99)), "")?;
     }
     print("added by the gateway, p50", &micros(added), "")?;
+    let mut hits = in_sequence(&Caller { opts_in: true, ..caller }, "stub-text").await?;
+    ensure(stub.requests().len() == reached + 1, "the cache answers all but the first")?;
+    print("answer from the response cache, p50", &micros(percentile(&mut hits, 50)), "")?;
     gateway.stop()
 }
 
@@ -308,6 +311,8 @@ struct Caller {
     client: Client<HttpConnector, Full<Bytes>>,
     base: String,
     key: String,
+    /// Whether its answers may come from the response cache.
+    opts_in: bool,
 }
 
 impl Caller {
@@ -315,7 +320,7 @@ impl Caller {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         let client = Client::builder(TokioExecutor::new()).build(connector);
-        Self { client, base: base.to_owned(), key: key.to_owned() }
+        Self { client, base: base.to_owned(), key: key.to_owned(), opts_in: false }
     }
 
     async fn ready(&self) -> bool {
@@ -330,6 +335,7 @@ impl Caller {
             .uri(format!("{}{path}", self.base))
             .header("authorization", format!("Bearer {}", self.key))
             .header("content-type", "application/json")
+            .header("x-unified-cache", self.opts_in.to_string())
             .body(Full::new(body))?;
         Ok(self.client.request(request).await?)
     }

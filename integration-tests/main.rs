@@ -30,7 +30,17 @@ mod lifecycle;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod logs;
+#[cfg(test)]
+mod media;
+#[cfg(test)]
+mod metrics;
+#[cfg(test)]
+mod observability;
+#[cfg(test)]
 mod openapi;
+#[cfg(test)]
+mod operations;
 #[cfg(test)]
 mod parameters;
 #[cfg(test)]
@@ -59,5 +69,7 @@ mod source_scan;
 mod streams;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod telemetry;
 #[cfg(test)]
 mod world;

@@ -27,6 +27,9 @@ def made(path: str) -> str:
         made_id = call("post", "/admin/keys", {"name": "made"}).json()["data"]["id"]
     elif path.startswith("/v1/responses/{id}"):
         made_id = call("post", "/v1/responses", {"model": "echo", "input": "Hello", "store": True}).json()["id"]
+    elif path == "/admin/logs/{id}":
+        hello = {"model": "echo", "messages": [{"role": "user", "content": "Hello"}]}
+        made_id = call("post", "/v1/chat/completions", hello).headers["x-request-id"]
     else:
         made_id = ""
         if path.startswith("/admin/fallbacks/"):
@@ -72,14 +75,20 @@ def is_valid() -> None:
 
 
 def answers_as_described(path: str, method: str, operation: dict[str, Any]) -> None:
+    if "multipart/form-data" in operation.get("requestBody", {}).get("content", {}):
+        return  # the suites of the official clients send forms
     content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
     bodies = [example["value"] for example in content.get("examples", {}).values()] or [None]
     status, success = next(item for item in operation["responses"].items() if item[0].startswith("2"))
+    if list(success["content"]) == ["text/event-stream"]:
+        with httpx.stream(method, GATEWAY + path, headers=OPERATOR, timeout=30) as stream:
+            equal(stream.status_code, int(status), "status of a stream without end")
+        return
     for body in bodies:
         answer = call(method, made(path), body)
         equal(answer.status_code, int(status), answer.text[:200])
         media = answer.headers["content-type"].split(";")[0]
-        check(media in success["content"], f"{media} is described")
+        check(media in success["content"] or f"{media.split('/')[0]}/*" in success["content"], f"{media} is described")
         if media != "application/json":
             continue
         schema = {"components": DOCUMENT["components"], **success["content"][media]["schema"]}

@@ -141,6 +141,8 @@ suite node "$node/contracts.mjs"
 suite python langchain.py
 suite python vectors.py
 suite node "$node/vectors.mjs"
+suite python media.py
+suite node "$node/media.mjs"
 suite python admin_grpc.py
 
 start_gateway described

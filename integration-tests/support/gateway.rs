@@ -97,6 +97,11 @@ impl TestGateway {
         self.running.as_ref().unwrap().admin_http_address.unwrap()
     }
 
+    /// Where metrics are served, with a port of their own.
+    pub(crate) fn metrics_address(&self) -> SocketAddr {
+        self.running.as_ref().unwrap().metrics_address.unwrap()
+    }
+
     /// Drains and stops.
     pub(crate) async fn stop(&mut self) {
         let running = self.running.take().unwrap();

@@ -12,6 +12,7 @@ mod draft;
 mod metadata;
 mod page_token;
 mod problems;
+mod usage;
 
 #[cfg(test)]
 mod parity;

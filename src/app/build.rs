@@ -13,20 +13,25 @@ use tokio_util::sync::CancellationToken;
 use tonic_health::server::HealthReporter;
 
 use super::answers::Answers;
+use super::figures;
 use super::follow::Follower;
 use super::retention;
-use super::serve::Listener;
+use super::serve::{ConnectionCount, Listener};
 use super::storage::{Secrets, Storage};
 use super::sweep;
 use super::tasks::Tasks;
+use super::telemetry;
 use super::tls::{self, Protocols};
 use crate::api::admin_auth::AdminAuth;
 use crate::api::grpc::{self, GrpcState};
 use crate::api::http::body::BodyReader;
+use crate::api::http::border;
 use crate::api::http::edge::{RequestIds, no_keys_in_query, request_ids};
+use crate::api::http::multipart::FormReader;
 use crate::api::http::{self, HttpState};
 use crate::api::openapi;
 use crate::api::ops::health::{self, HealthState, Readiness, SnapshotView};
+use crate::api::ops::metrics::{self, MetricsState};
 use crate::api::rest::{self, RestState};
 use crate::cache::{Capacity, ResponseCache};
 use crate::catalog::Catalog;
@@ -35,7 +40,7 @@ use crate::config::store::Strictness;
 use crate::config::{Config, upstream};
 use crate::control::replicas::Identity;
 use crate::control::system::Mode;
-use crate::control::{Control, CreateOptions, Parts as ControlParts, Propagation, Replicas};
+use crate::control::{Control, CreateOptions, Parts as ControlParts, Propagation, Replicas, Usage};
 use crate::domain::audit::Caller;
 use crate::domain::deployment::{DeploymentDraft, DeploymentSpec};
 use crate::domain::ids::Revision;
@@ -51,12 +56,17 @@ use crate::ledger::settle::Recorder;
 use crate::ledger::spool::{MOST_BYTES, Spool};
 use crate::providers;
 use crate::routing::{Health, ProbeDeployment, Publisher, Snapshot};
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::otel::Sent;
+use crate::telemetry::rate::Rate;
 use crate::time::{Clock, SystemClock};
-use crate::transport::{ClientSettings, HttpClient, Places, RemoteContent};
+use crate::transport::{ClientSettings, HttpClient, Places, RemoteContent, Uploads};
 use crate::vault::{Entropy, MasterKey, SystemEntropy};
 
 /// The public model that answers out of the box.
 pub(super) const FIRST_MODEL: &str = "echo";
+/// Log lines of refused requests in one second.
+const REFUSAL_LINES: u32 = 20;
 const MAX_REPLY_BYTES: usize = 64 * 1024 * 1024;
 const MAX_ERROR_BYTES: usize = 256 * 1024;
 const MAX_FRAME_BYTES: usize = 16 * 1024 * 1024;
@@ -72,6 +82,8 @@ pub struct Running {
     pub http_address: SocketAddr,
     /// Where `/admin` is served, if at all.
     pub admin_http_address: Option<SocketAddr>,
+    /// Where `/metrics` is served, if it has a listener of its own.
+    pub metrics_address: Option<SocketAddr>,
     /// Whether HTTP is served over TLS.
     pub is_tls: bool,
     /// Where gRPC is served.
@@ -92,6 +104,7 @@ pub struct Running {
     pub(super) shutdown_timeout: Duration,
     pub(super) grpc_health: HealthReporter,
     pub(super) replicas: Arc<Replicas>,
+    pub(super) usage: Arc<Usage>,
     /// Ends what lives until the store is closed.
     pub(super) last_breath: CancellationToken,
     /// Becomes `true` when nothing more is recorded.
@@ -125,7 +138,8 @@ pub async fn start_among(config: Config, places: Places) -> Outcome<Running> {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    let Config { server, security, store: store_settings, limits, upstream, responses, cache, .. } = config;
+    let Config { server, security, store: store_settings, limits, upstream, responses, cache, telemetry: otel, .. } =
+        config;
     let is_strict = store_settings.readiness == Strictness::Strict;
     let redis = store_settings.databases.as_ref().and_then(|databases| databases.redis.as_ref());
     let answers_in = redis.cloned();
@@ -144,6 +158,12 @@ pub async fn start_among(config: Config, places: Places) -> Outcome<Running> {
         Some(port) => Some(listen(server.host, port, "ADMIN_HTTP_PORT").await?),
         None => None,
     };
+
+    let metrics_listener = match server.metrics_port {
+        Some(port) => Some(listen(server.host, port, "METRICS_PORT").await?),
+        None => None,
+    };
+    let (metrics, sent) = (Arc::new(Metrics::default()), Arc::new(Sent::default()));
 
     let tasks = Tasks::default();
     let (stopping, must_stop) = watch::channel(false);
@@ -182,19 +202,33 @@ pub async fn start_among(config: Config, places: Places) -> Outcome<Running> {
         connect_timeout: upstream.connect_timeout,
         extra_authorities_pem: upstream.extra_authorities.map(|bundle| bundle.pem),
     };
+    let background = Tasks::default();
+    let (recording_ends, must_end) = watch::channel(false);
+    let telemetry_parts = telemetry::Parts {
+        settings: otel,
+        calls: &calls,
+        identity: &identity,
+        metrics: &metrics,
+        sent: &sent,
+        clock: &clock,
+    };
+    let tracer = telemetry::start(telemetry_parts, &background, must_end.clone())?;
+    let health = Arc::new(Health::new(clock.instant()));
+    let client = HttpClient::new(&calls)?;
+    let connects = client.connects();
     let room = Capacity { bytes: cache.max_bytes, entries: cache.max_entries };
     let Answers { cache, shared } = Answers::open(answers_in.as_ref(), room, &keyring, &clock)?;
     let gateway = Gateway::new(GatewayParts {
         publisher: Arc::clone(&publisher),
         master_key: master,
-        client: HttpClient::new(&calls)?,
+        client,
         remote: RemoteContent::new(&calls, places)?,
         clock: Arc::clone(&clock),
         dice: Arc::new(SystemEntropy::roll),
         spawn: Arc::new(tasks.clone()),
         stopping: must_stop,
         ledger: Arc::clone(&ledger),
-        health: Arc::new(Health::new(clock.instant())),
+        health: Arc::clone(&health),
         learned: Arc::default(),
         bounds: Bounds {
             reply_bytes: MAX_REPLY_BYTES,
@@ -215,6 +249,9 @@ pub async fn start_among(config: Config, places: Places) -> Outcome<Running> {
             default_store: responses.store_default,
             retention: responses.retention,
         })),
+        metrics: Arc::clone(&metrics),
+        tracer,
+        refusal_lines: Arc::new(Rate::new(REFUSAL_LINES)),
         caching: Arc::new(Caching::new(Arc::clone(&cache))),
     });
     let core = Core::build(&storage, keyring, &clock, publisher, identity, (ledger, Arc::new(gateway.clone()), cache))?;
@@ -225,18 +262,54 @@ pub async fn start_among(config: Config, places: Places) -> Outcome<Running> {
     }
 
     let bodies = BodyReader::new(limits.max_json_body_bytes, limits.max_inflight_body_bytes, limits.body_read_timeout);
-    let state = HttpState { gateway, bodies: Arc::new(bodies), public_model_list: server.public_model_list };
+    let bodies = Arc::new(bodies);
+    let uploads = Uploads::new(limits.upload_dir.clone(), limits.max_inflight_upload_bytes as u64);
+    let forms = FormReader {
+        uploads,
+        max_audio_bytes: limits.max_audio_upload_bytes,
+        max_image_bytes: limits.max_image_upload_bytes,
+    };
+    let state = HttpState {
+        gateway,
+        forms: Arc::new(forms),
+        bodies: Arc::clone(&bodies),
+        public_model_list: server.public_model_list,
+    };
     let mut routes = http::router(state).merge(health::router(core.health(readiness_view, &clock)));
+    let counts = ["http", "admin", "grpc", "metrics"].map(ConnectionCount::new);
+    figures::register(
+        &metrics,
+        figures::Sources {
+            mode: storage.mode(),
+            clock: Arc::clone(&clock),
+            began,
+            publisher: Arc::clone(&core.publisher),
+            health,
+            readiness: readiness.subscribe(),
+            bodies,
+            connects,
+            connections: counts.to_vec(),
+            sent,
+        },
+    );
+    let [http_count, admin_count, grpc_count, metrics_count] = counts;
+    let figures_auth = metrics_listener.is_none().then(|| Arc::clone(&auth));
+    let figures_routes = metrics::router(MetricsState { metrics: Arc::clone(&metrics), auth: figures_auth });
+    let mut metrics_routes = None;
+    match metrics_listener {
+        Some(_) => metrics_routes = Some(with_edge(figures_routes, &clock, &metrics)),
+        None => routes = routes.merge(figures_routes),
+    }
     routes = routes.merge(openapi::router());
     let mut admin_routes = None;
     if server.admin_http {
         let admin = rest::router(RestState { control: core.control.clone(), auth: Arc::clone(&auth) });
         match admin_listener {
-            Some(_) => admin_routes = Some(with_edge(admin, &clock)),
+            Some(_) => admin_routes = Some(with_edge(admin, &clock, &metrics)),
             None => routes = routes.merge(admin),
         }
     }
-    let mut routes = with_edge(routes, &clock);
+    let mut routes = with_edge(routes, &clock, &metrics);
     if let Some(cors) = cors(&server.cors) {
         routes = routes.layer(cors);
     }
@@ -251,6 +324,7 @@ pub async fn start_among(config: Config, places: Places) -> Outcome<Running> {
         Some(listener) => Some(local_address(listener)?),
         None => server.admin_http.then_some(http_address),
     };
+    let metrics_address = metrics_listener.as_ref().map(local_address).transpose()?;
     let is_tls = server.tls.is_some();
     let certificates = |files: Option<TlsFiles>, protocols| {
         let read = |files| tls::certificates(files, protocols, server.tls_reload, &tasks, must_close.clone());
@@ -258,9 +332,10 @@ pub async fn start_among(config: Config, places: Places) -> Outcome<Running> {
     };
     let http_certificates = certificates(server.tls, Protocols::Http)?;
     let grpc_certificates = certificates(server.grpc_tls, Protocols::Grpc)?;
-    let serve = |listener, routes, certificates, stopping| {
+    let serve = |(listener, count), routes, certificates, stopping| {
         let listener = Listener {
             listener,
+            count,
             routes,
             certificates,
             header_read_timeout: limits.header_read_timeout,
@@ -272,13 +347,15 @@ pub async fn start_among(config: Config, places: Places) -> Outcome<Running> {
         };
         tasks.start(listener.serve());
     };
-    serve(http_listener, routes, http_certificates.clone(), None);
+    serve((http_listener, http_count), routes, http_certificates.clone(), None);
     if let (Some(listener), Some(routes)) = (admin_listener, admin_routes) {
-        serve(listener, routes, http_certificates, None);
+        serve((listener, admin_count), routes, http_certificates.clone(), None);
     }
-    serve(grpc_listener, services.into_axum_router(), grpc_certificates, Some(stopping.subscribe()));
-    let (last_breath, background) = (CancellationToken::new(), Tasks::default());
-    let (recording_ends, must_end) = watch::channel(false);
+    if let (Some(listener), Some(routes)) = (metrics_listener, metrics_routes) {
+        serve((listener, metrics_count), routes, http_certificates, None);
+    }
+    serve((grpc_listener, grpc_count), services.into_axum_router(), grpc_certificates, Some(stopping.subscribe()));
+    let last_breath = CancellationToken::new();
     background.start(retention::run(
         Arc::clone(recorder.sink()),
         Arc::clone(&clock),
@@ -326,6 +403,7 @@ pub async fn start_among(config: Config, places: Places) -> Outcome<Running> {
     Ok(Running {
         http_address,
         admin_http_address,
+        metrics_address,
         is_tls,
         grpc_address,
         new_master_key: is_new.then_some(master_key),
@@ -340,6 +418,7 @@ pub async fn start_among(config: Config, places: Places) -> Outcome<Running> {
         shutdown_timeout: server.shutdown_timeout,
         grpc_health,
         replicas: core.control.replicas,
+        usage: core.control.usage,
         last_breath,
         recording_ends,
         background,
@@ -416,12 +495,14 @@ impl Core {
 }
 
 /// What every request passes first and every answer last.
-fn with_edge(routes: Router, clock: &Arc<dyn Clock>) -> Router {
+fn with_edge(routes: Router, clock: &Arc<dyn Clock>, metrics: &Arc<Metrics>) -> Router {
+    let metrics = Arc::clone(metrics);
     let ids = RequestIds::new(Arc::clone(clock), Arc::new(SystemEntropy));
     routes
         .fallback(http::unknown_path)
         .method_not_allowed_fallback(http::wrong_method)
         .layer(from_fn(no_keys_in_query))
+        .layer(from_fn(move |request, next| border::count(Arc::clone(&metrics), request, next)))
         .layer(from_fn(move |request, next| request_ids(ids.clone(), request, next)))
 }
 

@@ -3,7 +3,9 @@
 //! - [`build`]: settings to a gateway with its stores, snapshot and faces.
 //! - [`serve`]: listeners and connections.
 //! - [`storage`]: the store of either mode; [`follow`]: keeps the snapshot up with it.
+//! - [`figures`]: what is read when somebody asks for metrics.
 //! - [`shutdown`]: what makes the process stop, and in which order.
+//! - [`telemetry`]: traces and metrics to a collector.
 //! - [`tls`]: certificates of the listeners.
 //! - [`tasks`]: the only home of spawn.
 
@@ -11,6 +13,7 @@ mod answers;
 mod banner;
 mod build;
 mod catalog_command;
+mod figures;
 mod follow;
 pub mod io;
 mod retention;
@@ -20,6 +23,7 @@ mod storage;
 mod store_command;
 mod sweep;
 mod tasks;
+mod telemetry;
 mod tls;
 
 use std::ffi::OsString;

@@ -6,6 +6,7 @@
 use std::future::Future;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -26,6 +27,7 @@ use super::io;
 use super::tasks::Tasks;
 use super::tls::Certificates;
 use crate::api::admin_auth::ClientAddress;
+use crate::telemetry::metrics::cells::Level;
 
 const MAX_CONNECTIONS: usize = 16_384;
 const MAX_HEADER_BYTES: usize = 64 * 1024;
@@ -40,9 +42,43 @@ const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// A listener that fails (too many open files) is tried again after this.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// The connections of a listener.
+#[derive(Debug)]
+pub(super) struct ConnectionCount {
+    pub name: &'static str,
+    pub open: Level,
+    pub taken: AtomicU64,
+    pub refused: AtomicU64,
+}
+
+impl ConnectionCount {
+    pub(super) fn new(name: &'static str) -> Arc<Self> {
+        Arc::new(Self { name, open: Level::default(), taken: AtomicU64::new(0), refused: AtomicU64::new(0) })
+    }
+}
+
+/// A connection that is open.
+struct OpenConnection(Arc<ConnectionCount>);
+
+impl OpenConnection {
+    fn new(count: Arc<ConnectionCount>) -> Self {
+        count.taken.fetch_add(1, Ordering::Relaxed);
+        count.open.rise();
+        Self(count)
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.open.fall();
+    }
+}
+
 /// A listener and what is served on it.
 pub(super) struct Listener {
     pub listener: TcpListener,
+    /// Counts its connections.
+    pub count: Arc<ConnectionCount>,
     pub routes: Router,
     /// TLS only, with these; plain without.
     pub certificates: Option<Certificates>,
@@ -76,9 +112,11 @@ impl Listener {
             };
             let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
                 // The peer sees a closed connection; whoever is in front of us tries another replica.
+                self.count.refused.fetch_add(1, Ordering::Relaxed);
                 tracing::warn!("too many connections: one was closed");
                 continue;
             };
+            let open = OpenConnection::new(Arc::clone(&self.count));
             let connection = Connection {
                 builder: builder.clone(),
                 routes: self.routes.clone(),
@@ -96,7 +134,7 @@ impl Listener {
                         () = last_calls => {}
                     },
                 }
-                drop(place);
+                drop((place, open));
             });
         }
         drop(self.listener);

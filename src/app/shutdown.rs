@@ -27,6 +27,7 @@ impl Running {
         grpc::set_health(&self.grpc_health, false).await;
         tokio::time::sleep(self.drain_delay).await;
         self.accepting.send_replace(false);
+        self.usage.end_tails();
         if tokio::time::timeout(self.shutdown_timeout, self.tasks.wait()).await.is_err() {
             tracing::warn!("requests under way are ended: SHUTDOWN_TIMEOUT_MS is over");
             self.stopping.send_replace(true);

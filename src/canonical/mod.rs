@@ -1,11 +1,13 @@
 //! The provider-neutral form inside: what requests, answers and stream events mean, apart from how they look.
 
+pub mod form;
 pub mod json;
 pub mod text;
 
 pub use crate::domain::capability::OperationProfile;
 pub use crate::domain::operation::{Operation, Transport};
 pub use crate::domain::usage::TokenUsage;
+pub use form::{BodyPart, Field, FieldValue, FileRef, Form};
 pub use json::Json;
 
 /// A family of wire formats for text, as a contract spoken by clients and as a transport spoken to providers.

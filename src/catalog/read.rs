@@ -127,6 +127,9 @@ struct OperationLine {
     dimensions: Option<DimensionsLine>,
     #[serde(default)]
     parameters: Vec<String>,
+    #[serde(default)]
+    values: BTreeMap<String, Vec<String>>,
+    most_results: Option<u32>,
 }
 
 #[derive(Deserialize)]
@@ -211,6 +214,8 @@ fn operation_profile(line: OperationLine, problems: &mut Problems) -> OperationP
         max_input_tokens: line.max_input,
         max_output_tokens: line.max_output,
         parameters: line.parameters,
+        values: line.values,
+        most_results: line.most_results,
         dimensions: line.dimensions.map(|d| EmbeddingDimensions { default: d.default, min: d.min, max: d.max }),
         ..OperationProfile::default()
     };

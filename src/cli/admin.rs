@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::call::Client;
 use super::print::{Column, Output};
-use super::{Done, Failure, fields, json};
+use super::{Done, Failure, fields, json, logs};
 use crate::config::admin::{
     AdminVerb, Body, CacheVerb, DeploymentVerb, FallbackVerb, KeyVerb, RouteVerb, SettingsVerb,
 };
@@ -112,6 +112,9 @@ pub(super) async fn run(client: &Client, output: Output, verb: AdminVerb) -> Don
                 "settings": fields, "validateOnly": body.validate_only});
             output.one(&client.call("RoutingService/UpdateSettings", &request).await?)
         }
+        AdminVerb::Logs(verb) => logs::run(client, output, verb).await,
+        AdminVerb::Usage { fields, csv } => logs::usage(client, output, &fields, csv).await,
+        AdminVerb::Summary { window } => logs::summary(client, output, &window).await,
         AdminVerb::Cache(CacheVerb::Invalidate { filters }) => {
             let request = Value::Object(fields::assignments(&filters)?);
             output.one(&client.call("CacheService/Invalidate", &request).await?)
@@ -259,7 +262,7 @@ fn mask(client: &Client, call: &str, field: &str, fields: &Map<String, Value>) -
     Ok(json!({"paths": paths}))
 }
 
-fn items<'a>(answer: &'a Value, name: &str) -> &'a [Value] {
+pub(super) fn items<'a>(answer: &'a Value, name: &str) -> &'a [Value] {
     answer.get(name).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 

@@ -68,6 +68,23 @@ impl Client {
         answer.map(|answer| json::write(answer.get_ref())).map_err(|status| self.explain(&status))
     }
 
+    /// Calls `Service/Method` and hands each message of its answer to `each`, until the gateway ends it.
+    pub(super) async fn follow(&self, name: &str, request: &Value, mut each: impl FnMut(&Value) -> Done) -> Done {
+        let method = self.method(name)?;
+        let message = json::read(&method.input(), request).map_err(Failure)?;
+        let mut request = Request::new(message);
+        request.metadata_mut().insert("authorization", self.authorization.clone());
+        let mut grpc = tonic::client::Grpc::new(self.channel.clone());
+        grpc.ready().await.map_err(|error| self.unreachable(&error))?;
+        let path = format!("/{PACKAGE}.{name}").parse().map_err(|_| Failure::new("the contract has no such call"))?;
+        let answer = grpc.server_streaming(request, path, DynamicCodec(method.output())).await;
+        let mut messages = answer.map_err(|status| self.explain(&status))?.into_inner();
+        while let Some(message) = messages.message().await.map_err(|status| self.explain(&status))? {
+            each(&json::write(&message))?;
+        }
+        Ok(())
+    }
+
     /// The message that a call takes.
     pub(super) fn input(&self, name: &str) -> Done<MessageDescriptor> {
         Ok(self.method(name)?.input())

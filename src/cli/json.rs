@@ -174,7 +174,7 @@ pub(super) fn contract_name(request: &MessageDescriptor, field: &str, name: &str
 /// A path in the contract's names as one in the REST API's: without the name of the resource in front.
 pub(super) fn rest_path(path: &str) -> String {
     let path = path.split_once('.').map_or(path, |(first, rest)| {
-        let is_wrapper = ["deployment", "virtual_key", "fallback", "settings", "document"].contains(&first);
+        let is_wrapper = ["deployment", "virtual_key", "fallback", "settings", "document", "filter"].contains(&first);
         if is_wrapper { rest } else { path }
     });
     path.split('.').map(rest_word).collect::<Vec<_>>().join(".")

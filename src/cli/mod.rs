@@ -3,13 +3,14 @@
 //! - [`call`]: one call by name, messages by reflection, so that a new field of the contract needs nothing here;
 //! - [`json`]: messages in the shape of the REST API, both ways;
 //! - [`fields`]: `name=value`, files, references to the environment;
-//! - [`admin`] and [`mod@file`]: the commands; [`mod@print`]: tables and JSON.
+//! - [`admin`], [`logs`] and [`mod@file`]: the commands; [`mod@print`]: tables and JSON.
 
 mod admin;
 mod call;
 mod fields;
 mod file;
 mod json;
+mod logs;
 mod print;
 
 use std::io::Write;

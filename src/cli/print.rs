@@ -44,6 +44,22 @@ impl Output {
         say(&text_of(&table))
     }
 
+    /// A list whose cells are texts.
+    pub(super) fn rows(self, headings: Vec<String>, rows: Vec<Vec<String>>) -> Done {
+        let mut table = plain();
+        table.set_header(headings).add_rows(rows);
+        say(&text_of(&table))
+    }
+
+    /// One of many that come one after the other: JSON on one line, or its cells.
+    pub(super) fn line(self, item: &Value, columns: &[Column]) -> Done {
+        if self.json {
+            return say(&format!("{item}\n"));
+        }
+        let cells = columns.iter().map(|(_, field)| item.get(field).map(cell).unwrap_or_default());
+        say(&format!("{}\n", cells.collect::<Vec<_>>().join("  ")))
+    }
+
     /// A sentence, where JSON was not asked for.
     pub(super) fn note(self, sentence: &str) -> Done {
         if self.json { Ok(()) } else { say(&format!("{sentence}\n")) }
@@ -78,7 +94,8 @@ fn flatten(place: &str, value: &Value, rows: &mut Vec<[String; 2]>) {
 fn cell(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
-        Value::String(text) => text.clone(),
+        // Some of it is a client's, and a terminal takes control characters for commands.
+        Value::String(text) => text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect(),
         Value::Array(items) if items.iter().all(Value::is_string) => {
             items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
         }

@@ -78,6 +78,24 @@ pub enum AdminVerb {
     /// Router settings
     #[command(subcommand)]
     Settings(SettingsVerb),
+    /// Finished requests
+    #[command(subcommand)]
+    Logs(LogVerb),
+    /// Sums of requests, tokens and cost
+    Usage {
+        /// groupBy=model,day (two of model, key, deployment, provider, tag, operation, day, hour at most) start=TIME end=TIME,
+        /// and conditions as of `admin logs list`; a time is 2030-01-31 or 2030-01-31T12:00:00Z
+        fields: Vec<String>,
+        /// Print a table for spreadsheets
+        #[arg(long, conflicts_with = "json")]
+        csv: bool,
+    },
+    /// Recent requests in short: outcomes, times, cost
+    Summary {
+        /// 5m, 1h or 24h
+        #[arg(default_value = "1h")]
+        window: String,
+    },
     /// The response cache
     #[command(subcommand)]
     Cache(CacheVerb),
@@ -232,6 +250,33 @@ pub enum FallbackVerb {
         /// general, context_window or content_policy
         #[arg(default_value = "general")]
         reason: String,
+    },
+}
+
+/// What can be done with finished requests.
+#[derive(Debug, Clone, Subcommand)]
+pub enum LogVerb {
+    /// List them, newest first: requestId=ID virtualKeyId=ID publicModel=NAME deploymentId=ID provider=NAME operation=NAME
+    /// outcome=WORD degraded=true cacheHit=true status=N tag=TEXT minDurationMs=N start=TIME end=TIME
+    List {
+        /// Conditions: name=value
+        filters: Vec<String>,
+        /// At most so many
+        #[arg(long, value_name = "N", default_value = "50")]
+        limit: usize,
+    },
+    /// Show one with its attempts
+    Show {
+        /// Its id, or the request id that the client saw
+        id: String,
+    },
+    /// Print each as soon as it is recorded, whichever replica served it, until interrupted
+    Tail {
+        /// Conditions as of `list`, without times
+        filters: Vec<String>,
+        /// Begin after this one instead of now
+        #[arg(long, value_name = "ID")]
+        after: Option<String>,
     },
 }
 

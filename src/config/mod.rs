@@ -21,6 +21,7 @@ pub mod secrets;
 pub mod security;
 pub mod server;
 pub mod store;
+pub mod telemetry;
 pub mod upstream;
 
 #[cfg(test)]
@@ -58,6 +59,8 @@ pub struct Config {
     pub logging: logging::Logging,
     /// Calls to providers.
     pub upstream: upstream::Upstream,
+    /// Traces and metrics to a collector.
+    pub telemetry: telemetry::Telemetry,
     /// What is allowed but unwise, in sentences for the log. Never holds a secret.
     pub warnings: Vec<String>,
 }
@@ -82,6 +85,8 @@ struct Raw {
     logging: logging::Raw,
     #[command(flatten)]
     upstream: upstream::Raw,
+    #[command(flatten)]
+    telemetry: telemetry::Raw,
 }
 
 impl Raw {
@@ -98,6 +103,7 @@ impl Raw {
             cache: self.cache.check(&mut problems),
             logging: self.logging.check(surroundings.stderr_is_terminal(), &mut problems),
             upstream: self.upstream.check(&mut problems),
+            telemetry: self.telemetry.check(&mut problems),
             warnings,
         };
         problems.into_result(config)

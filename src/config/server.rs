@@ -26,6 +26,9 @@ pub(super) struct Raw {
     /// Port of a listener of its own for the administration API under /admin, which then is gone from PORT; 0 lets the system choose one [default: none]
     #[arg(long, value_name = "PORT")]
     admin_http_port: Option<String>,
+    /// Port of a listener of its own for GET /metrics, which then takes no key and is gone from PORT; 0 lets the system choose one [default: none]
+    #[arg(long, value_name = "PORT")]
+    metrics_port: Option<String>,
     /// Web pages that may call /v1 from a browser: origins separated by commas, or * for all; never /admin [default: none]
     #[arg(long, value_name = "ORIGINS")]
     cors_allowed_origins: Option<String>,
@@ -74,6 +77,8 @@ pub struct Server {
     pub admin_http: bool,
     /// Port of a listener of its own for `/admin`; 0: the system chooses; `None`: it is on the HTTP listener.
     pub admin_http_port: Option<u16>,
+    /// Port of a listener of its own for `/metrics`; 0: the system chooses; `None`: it is on the HTTP listener.
+    pub metrics_port: Option<u16>,
     /// Web pages that may call `/v1`.
     pub cors: Cors,
     /// TLS of the HTTP listeners.
@@ -124,6 +129,7 @@ impl Raw {
             grpc_port: problems.port("GRPC_PORT", &self.grpc_port),
             admin_http: problems.choice("ADMIN_HTTP", &self.admin_http, [("on", true), ("off", false)]),
             admin_http_port: self.admin_http_port.as_ref().map(|port| problems.port("ADMIN_HTTP_PORT", port)),
+            metrics_port: self.metrics_port.as_ref().map(|port| problems.port("METRICS_PORT", port)),
             cors: self.cors_allowed_origins.as_deref().map_or(Cors::Off, |given| origins(given, problems)),
             tls: tls(["TLS_CERT", "TLS_KEY"], [&self.tls_cert, &self.tls_key], problems),
             grpc_tls: tls(["GRPC_TLS_CERT", "GRPC_TLS_KEY"], [&self.grpc_tls_cert, &self.grpc_tls_key], problems)
@@ -148,6 +154,13 @@ impl Raw {
             if !server.admin_http {
                 problems.refuse("ADMIN_HTTP_PORT", "is given together with ADMIN_HTTP=off; allowed: one of the two");
             }
+        }
+        let taken = [Some(server.port), Some(server.grpc_port), server.admin_http_port];
+        if let (Some(port), Some(given)) = (server.metrics_port, &self.metrics_port)
+            && port != 0
+            && taken.contains(&Some(port))
+        {
+            problems.refuse_given("METRICS_PORT", given, "a port other than PORT, GRPC_PORT and ADMIN_HTTP_PORT");
         }
         if let Some(path) = &self.grpc_tls_client_ca {
             readable("GRPC_TLS_CLIENT_CA", path, problems);

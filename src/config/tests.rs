@@ -91,6 +91,10 @@ fn every_value_reaches_its_place() {
         ("DATA_DIR", "/somewhere/else"),
         ("MAX_JSON_BODY_BYTES", "2048"),
         ("MAX_INFLIGHT_BODY_BYTES", "4096"),
+        ("MAX_AUDIO_UPLOAD_BYTES", "2049"),
+        ("MAX_IMAGE_UPLOAD_BYTES", "2050"),
+        ("MAX_INFLIGHT_UPLOAD_BYTES", "4097"),
+        ("UPLOAD_DIR", "src"),
         ("HEADER_READ_TIMEOUT_MS", "7"),
         ("BODY_READ_TIMEOUT_MS", "8"),
         ("STREAM_KEEPALIVE_MS", "9"),
@@ -112,6 +116,8 @@ fn every_value_reaches_its_place() {
     assert_eq!(config.store.data_dir, std::path::Path::new("/somewhere/else"));
     let limits = &config.limits;
     assert_eq!((limits.max_json_body_bytes, limits.max_inflight_body_bytes), (2048, 4096));
+    assert_eq!((limits.max_audio_upload_bytes, limits.max_image_upload_bytes), (2049, 2050));
+    assert_eq!((limits.max_inflight_upload_bytes, limits.upload_dir.as_path()), (4097, std::path::Path::new("src")));
     assert_eq!((limits.header_read_timeout, limits.body_read_timeout), (ms(7), ms(8)));
     assert_eq!((limits.stream_keepalive, limits.client_write_timeout), (ms(9), ms(10)));
     assert_eq!(config.logging.levels, "warn,unified_gateway::routing=DEBUG");
@@ -160,6 +166,10 @@ fn each_wrong_value_is_refused_by_name() {
         ("UPSTREAM_CA_FILE", "Cargo.toml"),
         ("MAX_JSON_BODY_BYTES", "1000"),
         ("MAX_INFLIGHT_BODY_BYTES", "2048"),
+        ("MAX_AUDIO_UPLOAD_BYTES", "0"),
+        ("MAX_IMAGE_UPLOAD_BYTES", "0"),
+        ("MAX_INFLIGHT_UPLOAD_BYTES", "2048"),
+        ("UPLOAD_DIR", "/no/such/folder"),
         ("HEADER_READ_TIMEOUT_MS", "0"),
         ("BODY_READ_TIMEOUT_MS", "0"),
         ("STREAM_KEEPALIVE_MS", "0"),

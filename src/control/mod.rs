@@ -15,6 +15,7 @@ pub mod replicas;
 pub mod routing;
 pub mod system;
 mod unenforced;
+pub mod usage;
 pub mod virtual_key;
 mod write;
 
@@ -28,6 +29,7 @@ pub use propagation::Propagation;
 pub use replicas::Replicas;
 pub use routing::Routing;
 pub use system::System;
+pub use usage::Usage;
 pub use virtual_key::{IssuedKey, VirtualKeys};
 
 /// What [`Deployments::resolve`] answers.
@@ -71,6 +73,8 @@ pub struct Control {
     pub declarative: Arc<Declarative>,
     /// The replicas of a fleet.
     pub replicas: Arc<Replicas>,
+    /// Finished requests.
+    pub usage: Arc<Usage>,
     /// The response cache.
     pub cache: Arc<CachedAnswers>,
 }
@@ -134,7 +138,9 @@ impl Control {
         let deployments = Arc::new(Deployments::new(parts.clone()));
         let virtual_keys = Arc::new(VirtualKeys::new(parts.clone()));
         let declarative = Declarative::new(parts.clone(), Arc::clone(&deployments), Arc::clone(&virtual_keys));
+        let usage = Usage::new(Arc::clone(&parts.stores.operations), Arc::clone(&parts.clock));
         Self {
+            usage: Arc::new(usage),
             catalog: Arc::new(CatalogView::new(Arc::clone(&parts.catalog))),
             system: Arc::new(System::new(publisher, Arc::clone(&parts.clock), started_at, mode, version)),
             deployments,

@@ -10,8 +10,16 @@ use crate::domain::settings::RouterSettings;
 const REFUSED: &str = "is not enforced by this version yet, so it is refused rather than ignored";
 
 /// Operations that the data plane serves.
-const OPERATIONS: [Operation; 4] =
-    [Operation::TextGenerate, Operation::EmbeddingCreate, Operation::Rerank, Operation::Moderate];
+const OPERATIONS: [Operation; 8] = [
+    Operation::TextGenerate,
+    Operation::EmbeddingCreate,
+    Operation::ImageGenerate,
+    Operation::ImageEdit,
+    Operation::AudioTranscribe,
+    Operation::AudioSpeech,
+    Operation::Rerank,
+    Operation::Moderate,
+];
 
 /// Settings that nothing follows yet. Their defaults describe what happens now and are accepted.
 pub(super) fn settings(before: &RouterSettings, after: &RouterSettings, problems: &mut Problems) {

@@ -16,6 +16,7 @@ pub mod fidelity;
 mod fields;
 pub mod forward;
 pub mod gemini;
+pub mod media;
 pub mod moderations;
 pub mod native;
 pub mod node;

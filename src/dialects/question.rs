@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::native::{NativeReply, ProviderError, ReplyError};
 use super::raw::RawObject;
 use super::{embeddings, moderations, rerank};
-use crate::canonical::{Operation, OperationProfile, TokenUsage, Transport, Wire};
+use crate::canonical::{BodyPart, Operation, OperationProfile, TokenUsage, Transport, Wire};
 use crate::fault::{Fault, Kind, Outcome};
 
 /// A client's request for anything but text, scanned in its contract.
@@ -81,13 +81,17 @@ pub struct Sending {
     pub body: Vec<Bytes>,
     /// Its media type; `None`: JSON.
     pub media_type: Option<String>,
+    /// The body where files are part of it, instead of `body`.
+    pub parts: Vec<BodyPart>,
+    /// The last part of the path, where it is not that of the wire shape.
+    pub sibling: Option<&'static str>,
 }
 
 impl Sending {
     /// A JSON body in pieces.
     #[must_use]
     pub const fn json(body: Vec<Bytes>) -> Self {
-        Self { body, media_type: None }
+        Self { body, media_type: None, parts: Vec::new(), sibling: None }
     }
 }
 

@@ -348,7 +348,7 @@ mod tests {
     use crate::dialects::raw::join;
     use serde_json::{Value, json};
 
-    fn ask(body: Value) -> Reranking {
+    fn ask(body: &Value) -> Reranking {
         scan(Bytes::from(body.to_string())).unwrap()
     }
 
@@ -363,7 +363,7 @@ mod tests {
         run(&to)
     }
 
-    fn read(body: Value, answer: Value) -> Result<Value, ReplyError> {
+    fn read(body: &Value, answer: &Value) -> Result<Value, ReplyError> {
         let answers = vec![Answered { body: Bytes::from(answer.to_string()), media_type: None }];
         let reply = with(Ways::HOST, |from| ask(body).read(from, answers))?;
         Ok(serde_json::from_slice(&join(&reply.body)).unwrap())
@@ -397,7 +397,7 @@ mod tests {
         body["return_documents"] = json!(true);
         body["max_tokens_per_doc"] = json!(512);
         let sent = |ways| -> Value {
-            let posed = with(ways, |to| ask(body.clone()).write(to)).unwrap();
+            let posed = with(ways, |to| ask(&body).write(to)).unwrap();
             serde_json::from_slice(&join(&posed.sends[0].body)).unwrap()
         };
         let plain = json!({"model": "up", "query": "q", "documents": ["a", "b", "c"], "top_n": 2,
@@ -418,7 +418,7 @@ mod tests {
         let results = json!([{"index": 2, "relevance_score": 0.25, "document": {"text": "of the provider"}},
             {"index": 1, "relevance_score": 0.75}]);
         let answer = json!({"id": "x", "results": results, "meta": {"billed_units": {"search_units": 1}}});
-        let read_answer = read(body.clone(), answer).unwrap();
+        let read_answer = read(&body, &answer).unwrap();
         assert_eq!(
             read_answer["results"],
             json!([{"index": 1, "relevance_score": 0.75, "document": {"text": "b", "id": 7}},
@@ -427,7 +427,7 @@ mod tests {
         assert_eq!((&read_answer["id"], &read_answer["model"]), (&json!("x"), &json!("m")));
         assert_eq!(read_answer["meta"]["billed_units"], json!({"search_units": 1}));
         let voyage = json!({"object": "list", "data": results, "usage": {"total_tokens": 26}});
-        assert_eq!(read(body, voyage).unwrap()["usage"], json!({"total_tokens": 26}));
+        assert_eq!(read(&body, &voyage).unwrap()["usage"], json!({"total_tokens": 26}));
     }
 
     #[test]
@@ -442,28 +442,28 @@ mod tests {
             json!([one(0), one(1), result(json!(-1), json!(0.5))]),
             json!({}),
         ] {
-            let read = read(three(), json!({"results": results}));
+            let read = read(&three(), &json!({"results": results}));
             assert!(matches!(read, Err(ReplyError::Malformed(_))), "{results}: {read:?}");
         }
-        let stated = read(three(), json!({"message": "no"}));
+        let stated = read(&three(), &json!({"message": "no"}));
         assert!(matches!(&stated, Err(ReplyError::Provider(error)) if error.message == "no"), "{stated:?}");
     }
 
     #[test]
     fn search_units_count_long_documents_several_times() {
         let units = |documents: Vec<String>| {
-            ask(json!({"model": "m", "query": "q", "documents": documents})).expects(0, true).search_units
+            ask(&json!({"model": "m", "query": "q", "documents": documents})).expects(0, true).search_units
         };
         assert_eq!(units(vec!["short".to_owned(); 100]), 1);
         assert_eq!(units(vec!["short".to_owned(); 101]), 2);
         assert_eq!(units(vec!["long ".repeat(400); 100]), 2);
-        assert_eq!(ask(three()).expects(9, false), TokenUsage { input: 10, ..TokenUsage::default() });
+        assert_eq!(ask(&three()).expects(9, false), TokenUsage { input: 10, ..TokenUsage::default() });
     }
 
     #[test]
     fn the_built_in_answer_is_one_that_passes() {
         let body = json!({"model": "m", "query": "High tide", "documents": ["low", "the tide is high"], "top_n": 1});
-        let echoed: Value = serde_json::from_slice(&ask(body.clone()).echo()).unwrap();
-        assert_eq!(read(body, echoed).unwrap()["results"], json!([{"index": 1, "relevance_score": 1.0}]));
+        let echoed: Value = serde_json::from_slice(&ask(&body).echo()).unwrap();
+        assert_eq!(read(&body, &echoed).unwrap()["results"], json!([{"index": 1, "relevance_score": 1.0}]));
     }
 }

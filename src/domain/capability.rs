@@ -168,6 +168,11 @@ pub struct OperationProfile {
     pub parameters: Vec<String>,
     /// Sizes of the vectors, for embedding models that state them.
     pub dimensions: Option<EmbeddingDimensions>,
+    /// Values that parameters may have, where they are stated: sizes and qualities of images, formats, voices, languages;
+    /// `stream` without `true` for a model that does not stream.
+    pub values: BTreeMap<String, Vec<String>>,
+    /// Most results of one request, such as images.
+    pub most_results: Option<u32>,
 }
 
 /// Sizes of an embedding model's vectors.

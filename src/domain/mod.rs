@@ -15,6 +15,7 @@ pub mod limits;
 pub mod money;
 pub mod names;
 pub mod operation;
+pub mod operation_query;
 pub mod page;
 pub mod patch;
 pub mod ports;

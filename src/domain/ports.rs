@@ -55,6 +55,16 @@ pub trait UsageSink: Send + Sync {
     /// [`PortError`].
     async fn next_epoch(&self, key: VirtualKeyId) -> Result<i64, PortError>;
 
+    /// Makes room ahead for operations that begin within a range of time, milliseconds since the Unix epoch, where the
+    /// store needs room; else the first record of a day would make it.
+    ///
+    /// # Errors
+    /// [`PortError`].
+    async fn make_room(&self, from_ms: i64, to_ms: i64) -> Result<(), PortError> {
+        _ = (from_ms, to_ms);
+        Ok(())
+    }
+
     /// Forgets operations that began before a moment, milliseconds since the Unix epoch.
     ///
     /// # Errors

@@ -76,6 +76,14 @@ const PER: i128 = 1_000_000;
 const AUDIO_INPUT: &str = "audio_input_per_mtok";
 const AUDIO_OUTPUT: &str = "audio_output_per_mtok";
 const SEARCH_UNIT: &str = "per_search_unit";
+const IMAGE_INPUT: &str = "image_input_per_mtok";
+const IMAGE_OUTPUT: &str = "image_output_per_mtok";
+const TEXT_OUTPUT: &str = "text_output_per_mtok";
+const IMAGE: &str = "per_image";
+const MINUTE: &str = "per_minute";
+const MINUTE_OUTPUT: &str = "per_minute_output";
+const MILLION_CHARACTERS: &str = "per_mchar";
+const MINUTE_MS: i128 = 60_000;
 
 impl Pricing {
     /// What tokens cost. Summed exactly, rounded half up once. `None`: a rate that is needed is unknown.
@@ -91,19 +99,27 @@ impl Pricing {
         if usage.search_units > 0 && usage.input == 0 {
             return None;
         }
+        if let Some(cost) = self.cost_of_units(usage) {
+            return cost;
+        }
         let rates = self.rates(usage.input);
         let audio_input = usage.audio_input.min(usage.input);
         let cache_read = usage.cache_read.min(usage.input - audio_input);
         let cache_write = usage.cache_write.min(usage.input - audio_input - cache_read);
         let cache_write_1h = usage.cache_write_1h.min(cache_write);
+        let image_input = usage.image_input.min(usage.input - audio_input - cache_read - cache_write);
         let audio_output = usage.audio_output.min(usage.output);
+        let image_output = usage.image_output.min(usage.output - audio_output);
+        let words = if usage.images + usage.audio_output_ms > 0 { self.unit(TEXT_OUTPUT) } else { None };
         let parts = [
-            (usage.input - audio_input - cache_read - cache_write, rates.input),
+            (usage.input - audio_input - image_input - cache_read - cache_write, rates.input),
+            (image_input, self.unit(IMAGE_INPUT).or(rates.input)),
             (audio_input, self.unit(AUDIO_INPUT).or(rates.input)),
             (cache_read, rates.cache_read.or(rates.input)),
             (cache_write - cache_write_1h, rates.cache_write.or(rates.input)),
             (cache_write_1h, rates.cache_write_1h.or(rates.cache_write).or(rates.input)),
-            (usage.output - audio_output, rates.output),
+            (usage.output - audio_output - image_output, words.or(rates.output)),
+            (image_output, self.unit(IMAGE_OUTPUT).or(rates.output)),
             (audio_output, self.unit(AUDIO_OUTPUT).or(rates.output)),
         ];
         let mut sum: i128 = 0;
@@ -111,6 +127,40 @@ impl Pricing {
             sum = sum.saturating_add(i128::from(tokens).saturating_mul(i128::from(rate?.0)));
         }
         Some(round_half_up(sum))
+    }
+
+    /// What is sold by the image, the minute or the character, and not by tokens: where the units have a price, and tokens
+    /// have none or were not counted. `Some(None)`: it is sold by units whose price is unknown.
+    fn cost_of_units(&self, usage: &TokenUsage) -> Option<Option<NanoCents>> {
+        let units = |count: u64, name: &str, per: i128| {
+            let price = self.unit(name).filter(|_| count > 0)?;
+            let sum = i128::from(count).saturating_mul(i128::from(price.0));
+            Some(sum.saturating_add(per / 2) / per)
+        };
+        let characters = units(usage.characters, MILLION_CHARACTERS, PER);
+        let by_tokens = self.input.is_some() && self.output.is_some() && usage.input.saturating_add(usage.output) > 0;
+        let sum = match characters {
+            Some(characters) => characters,
+            None if by_tokens => return None,
+            None => {
+                let parts = [
+                    units(usage.images, IMAGE, 1),
+                    units(usage.audio_ms, MINUTE, MINUTE_MS),
+                    units(usage.audio_output_ms, MINUTE_OUTPUT, MINUTE_MS),
+                ];
+                let has_units = [usage.images, usage.audio_ms, usage.audio_output_ms, usage.characters];
+                if has_units.into_iter().all(|count| count == 0) {
+                    return None;
+                }
+                match parts.into_iter().flatten().reduce(i128::saturating_add) {
+                    Some(sum) => sum,
+                    // Tokens tell the price, if any were counted.
+                    None if usage.input.saturating_add(usage.output) > 0 => return None,
+                    None => return Some(None),
+                }
+            }
+        };
+        Some(Some(NanoCents(i64::try_from(sum).unwrap_or(i64::MAX))))
     }
 
     /// The most that so many tokens can cost, whatever kinds they turn out to be. `None`: the price is unknown.
@@ -268,6 +318,48 @@ mod tests {
         assert_eq!(pricing().cost(&searched(1, 100_000)), Some(NanoCents(30)));
         assert_eq!(Pricing::default().cost(&searched(1, 0)), None);
         assert_eq!(pricing().cost(&searched(1, 0)), None);
+    }
+
+    #[test]
+    fn sound_and_pictures_are_priced_by_their_units_or_by_tokens() {
+        let by = |units: &[(&str, i64)]| Pricing {
+            units: units.iter().map(|(name, price)| ((*name).to_owned(), NanoCents(*price))).collect(),
+            ..Pricing::default()
+        };
+        let tokens =
+            Pricing { input: Some(NanoCents(5_000_000)), output: Some(NanoCents(30_000_000)), ..Pricing::default() };
+        let images = |images| TokenUsage { images, ..TokenUsage::default() };
+        let minutes = |audio_ms| TokenUsage { audio_ms, ..TokenUsage::default() };
+        let spoken = |characters| TokenUsage { characters, audio_output_ms: 9, output: 9, ..TokenUsage::default() };
+        for (pricing, usage, expected) in [
+            (by(&[(IMAGE, 4_000)]), images(3), Some(12_000)),
+            (by(&[(IMAGE, 4_000)]), TokenUsage { output: 4_160, ..images(3) }, Some(12_000)),
+            (by(&[(MINUTE, 6_000)]), minutes(90_000), Some(9_000)),
+            (by(&[(MINUTE, 6_000)]), TokenUsage { input: 900, audio_input: 900, ..minutes(1) }, Some(0)),
+            (by(&[(MILLION_CHARACTERS, 15_000_000)]), spoken(100), Some(1_500)),
+            (
+                by(&[(MINUTE_OUTPUT, 15_000)]),
+                TokenUsage { audio_output_ms: 60_000, ..TokenUsage::default() },
+                Some(15_000),
+            ),
+            (by(&[]), images(1), None),
+            (by(&[]), minutes(1), None),
+            (by(&[]), spoken(1), None),
+            // Tokens, where they have a price and were counted.
+            (
+                Pricing { units: by(&[(IMAGE, 1), (IMAGE_INPUT, 8_000_000)]).units, ..tokens.clone() },
+                TokenUsage { input: 1_000, image_input: 500, output: 1_000, image_output: 1_000, ..images(1) },
+                Some(500 * 5 + 500 * 8 + 1_000 * 30),
+            ),
+            (
+                Pricing { units: by(&[(TEXT_OUTPUT, 10_000_000)]).units, ..tokens.clone() },
+                TokenUsage { output: 100, image_output: 40, ..images(1) },
+                Some(40 * 30 + 60 * 10),
+            ),
+            (Pricing { units: by(&[(IMAGE, 7)]).units, ..tokens }, images(2), Some(14)),
+        ] {
+            assert_eq!(pricing.cost(&usage), expected.map(NanoCents), "{usage:?} {pricing:?}");
+        }
     }
 
     #[test]

@@ -21,4 +21,16 @@ pub struct TokenUsage {
     pub audio_output: u64,
     /// Searches of rerankings, as their providers count them.
     pub search_units: u64,
+    /// Input tokens that are pictures (part of `input`).
+    pub image_input: u64,
+    /// Output tokens that are pictures (part of `output`).
+    pub image_output: u64,
+    /// Images made.
+    pub images: u64,
+    /// Milliseconds of sound that were heard.
+    pub audio_ms: u64,
+    /// Milliseconds of sound that were made.
+    pub audio_output_ms: u64,
+    /// Characters that were spoken.
+    pub characters: u64,
 }

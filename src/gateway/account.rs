@@ -305,7 +305,7 @@ impl Account {
     fn most(&self, target: &Target) -> Option<TokenUsage> {
         match self.mode() {
             BudgetMode::Expected => self.expects(target),
-            BudgetMode::Hard => self.task.expects(target, self.size.bytes),
+            BudgetMode::Hard => self.task.may_use(target, self.size.bytes),
         }
     }
 

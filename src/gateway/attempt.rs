@@ -6,22 +6,28 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use tokio::time::{Instant, timeout_at};
 
 use super::failure::{Detail, Failure, Repeat, sanitise};
 use super::prepare::Prepared;
 use super::task::Task;
 use super::{Bounds, Parts};
+use crate::dialects::media::Told;
 use crate::dialects::native::{NativeReply, NativeStream, ProviderError, ReplyError, Signal, StreamError};
 use crate::dialects::question::{Answered, Sending};
+use crate::domain::operation::Transport;
 use crate::providers::echo::{self, Options};
 use crate::providers::judge::{Evidence, judge};
 use crate::providers::{self, Endpoint, Provider};
 use crate::routing::{Candidate, Target};
+use crate::telemetry::names::header;
+use crate::telemetry::otel::trace::AttemptTrace;
 use crate::transport::framing::{SseFrame, SseFramer};
-use crate::transport::{ReadError, Reply, SendError};
+use crate::transport::{Outgoing, ReadError, Reply, SendError};
+
+const TRACEPARENT: HeaderName = HeaderName::from_static(header::TRACEPARENT);
 
 /// Calls of one attempt that are under way at the same time.
 const CALLS_AT_A_TIME: usize = 4;
@@ -34,6 +40,8 @@ pub(super) struct AttemptInput<'a> {
     pub forwarded: &'a HeaderMap,
     /// What it is sent.
     pub prepared: Prepared,
+    /// Its trace, where there is one.
+    pub span: Option<&'a AttemptTrace>,
     pub deadlines: Deadlines,
 }
 
@@ -62,8 +70,11 @@ pub type Dropped = Vec<Cow<'static, str>>;
 /// A stream being read.
 pub(super) struct OpenStream {
     upstream: Upstream,
-    framer: SseFramer,
+    /// `None`: what comes is the content itself.
+    framer: Option<SseFramer>,
     pub relay: Box<dyn NativeStream>,
+    /// The media type of the answer; `None`: that of events.
+    pub media_type: Option<String>,
     pub dropped: Dropped,
     /// Bytes for the client that are not sent yet.
     pub pending: BytesMut,
@@ -93,6 +104,21 @@ struct LocalBody {
 }
 
 impl Upstream {
+    fn media_type(&self) -> Option<String> {
+        match self {
+            Self::Http(reply) => content_type(&reply.headers).map(str::to_owned),
+            Self::Local(_) => None,
+        }
+    }
+
+    /// Whether it is a stream; what is made here for those who tell is whole.
+    fn flows(&self, input: &AttemptInput<'_>) -> bool {
+        match self {
+            Self::Http(reply) => input.task.flows(input.candidate, content_type(&reply.headers)),
+            Self::Local(_) => false,
+        }
+    }
+
     async fn next_chunk(&mut self, idle: Duration) -> Result<Option<Bytes>, ReadError> {
         match self {
             Self::Http(reply) => reply.next_chunk(idle).await,
@@ -124,14 +150,39 @@ pub(super) async fn attempt(input: &AttemptInput<'_>) -> Result<Opened, Failure>
             return read_whole(input, provider, until).await;
         }
         let upstream = open(input, provider, input.prepared.sends.first(), until).await?;
+        if input.task.tells() && !upstream.flows(input) {
+            return tell(upstream, input, provider).await;
+        }
+        let media_type =
+            upstream.media_type().filter(|kind| input.task.streams_as().is_some() && kind.starts_with("audio/"));
         let relay = input.task.relay(input.candidate).ok_or_else(|| {
             Failure::configuration("the wire shape of the deployment has no streams for this operation".to_owned())
         })?;
         let dropped = input.prepared.dropped.clone();
-        let stream = OpenStream::new(upstream, relay, dropped, input.parts.bounds.frame_bytes);
+        let frame_bytes = if input.task.tells() {
+            // Whole pictures come in one event.
+            input.parts.bounds.reply_bytes
+        } else {
+            input.parts.bounds.frame_bytes
+        };
+        let framer = input.task.streams_as().is_none().then(|| SseFramer::new(frame_bytes));
+        let stream = OpenStream { media_type, ..OpenStream::new(upstream, framer, relay, dropped) };
         stream.until_first_output(provider, target, input.deadlines.idle.max(input.deadlines.first_output)).await
     };
     timeout_at(until, attempted).await.unwrap_or_else(|_| Err(Failure::timed_out("no output in time")))
+}
+
+/// Reads a whole answer, and tells it as a stream.
+async fn tell(upstream: Upstream, input: &AttemptInput<'_>, provider: &Provider) -> Result<Opened, Failure> {
+    let answered = read_answered(upstream, input).await?;
+    let reply = read_reply(input, provider, vec![answered]).await?;
+    let chunks = reply.body.into_iter().filter(|piece| !piece.is_empty()).collect();
+    let upstream = Upstream::Local(LocalBody { chunks, delay: Duration::ZERO, due: None });
+    let relay = Box::new(Told::new(reply.usage, reply.finish_reason));
+    let media_type = reply.media_type.filter(|_| input.task.streams_as().is_some());
+    let stream = OpenStream { media_type, ..OpenStream::new(upstream, None, relay, input.prepared.dropped.clone()) };
+    let idle = input.deadlines.idle;
+    stream.until_first_output(provider, &input.candidate.target, idle).await
 }
 
 /// Sends one request. The built-in preset answers without a socket.
@@ -157,13 +208,28 @@ async fn open_http(
     let nothing = HeaderMap::new();
     let transport = input.candidate.transport;
     let forwarded = if input.task.forwards_headers(transport) { input.forwarded } else { &nothing };
-    let endpoint = Endpoint { transport, model: &target.upstream_model, is_stream: input.task.is_stream() };
+    // Content that is generated comes whole, and is told.
+    let is_stream = input.task.is_stream() && !(input.task.tells() && transport == Transport::GenerateContent);
+    let endpoint = Endpoint { transport, model: &target.upstream_model, is_stream };
     let mut outgoing = providers::address(provider, &target.credentials, endpoint, forwarded, sending.body.clone())
         .map_err(|error| Failure::configuration(error.to_string()))?;
     if let Some(media_type) = &sending.media_type {
         let media_type =
             HeaderValue::try_from(media_type).map_err(|error| Failure::configuration(error.to_string()))?;
         outgoing.headers.insert(CONTENT_TYPE, media_type);
+    }
+    if let Some(span) = input.span {
+        tell(span, &mut outgoing);
+    }
+    if let (Some(uploaded), false) = (input.task.uploaded(), sending.parts.is_empty()) {
+        let pieces = uploaded.pieces(sending.parts.clone()).map_err(|fault| Failure::refused(&fault))?;
+        outgoing.body = pieces.into();
+    }
+    if let Some(sibling) = sending.sibling {
+        outgoing = providers::beside(outgoing, sibling).map_err(|error| Failure::configuration(error.to_string()))?;
+    }
+    if input.task.streams_as().is_some() {
+        outgoing.headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
     }
     let within = until.saturating_duration_since(Instant::now());
     let mut reply = input.parts.client.send(outgoing, within).await.map_err(|error| send_failure(&error))?;
@@ -176,11 +242,23 @@ async fn open_http(
     {
         return Err(Failure::transient(Repeat::Once, "the answer is compressed though identity was asked for"));
     }
-    let is_events = content_type(&reply.headers).is_some_and(|kind| kind.starts_with("text/event-stream"));
-    if input.task.is_stream() && !is_events {
+    let flows = input.task.flows(input.candidate, content_type(&reply.headers));
+    if input.task.is_stream() && !flows && !input.task.tells() {
         return Err(not_a_stream(&mut reply, input, provider).await);
     }
     Ok(Upstream::Http(reply))
+}
+
+/// Notes where the call goes, and tells the provider of the trace: its own id and span of ours. What vendors keep in a
+/// trace, and what clients say of themselves in it, stays here.
+fn tell(span: &AttemptTrace, outgoing: &mut Outgoing) {
+    if let Some(host) = outgoing.uri.host() {
+        let is_plain = outgoing.uri.scheme_str() == Some("http");
+        span.goes_to(host, outgoing.uri.port_u16().unwrap_or(if is_plain { 80 } else { 443 }));
+    }
+    if let Some(value) = span.traceparent().and_then(|text| HeaderValue::try_from(text).ok()) {
+        outgoing.headers.insert(TRACEPARENT, value);
+    }
 }
 
 /// A stream was asked for and something else came: an error in JSON, usually.
@@ -199,7 +277,6 @@ async fn not_a_stream(reply: &mut Reply, input: &AttemptInput<'_>, provider: &Pr
 
 /// Sends all requests of an attempt, a few at a time, and reads their answers into one.
 async fn read_whole(input: &AttemptInput<'_>, provider: &Provider, until: Instant) -> Result<Opened, Failure> {
-    let target = &input.candidate.target;
     let answers = match input.prepared.sends.as_slice() {
         [] | [_] => vec![read_one(input, provider, input.prepared.sends.first(), until).await?],
         sends => {
@@ -210,12 +287,20 @@ async fn read_whole(input: &AttemptInput<'_>, provider: &Provider, until: Instan
             futures_util::stream::iter(reading).buffered(CALLS_AT_A_TIME).try_collect().await?
         }
     };
-    let dropped = input.prepared.dropped.clone();
-    let read = input.task.read_reply(input.candidate, answers);
-    read.map(|reply| Opened::Whole(reply, dropped)).map_err(|error| match error {
-        ReplyError::Provider(error) => stated(&error, Some(200), provider, target),
+    let reply = read_reply(input, provider, answers).await?;
+    Ok(Opened::Whole(reply, input.prepared.dropped.clone()))
+}
+
+async fn read_reply(
+    input: &AttemptInput<'_>,
+    provider: &Provider,
+    answers: Vec<Answered>,
+) -> Result<NativeReply, Failure> {
+    let reply = input.task.read_reply(input.candidate, answers).map_err(|error| match error {
+        ReplyError::Provider(error) => stated(&error, Some(200), provider, &input.candidate.target),
         ReplyError::Malformed(what) => Failure::transient(Repeat::Once, format!("the answer is malformed: {what}")),
-    })
+    })?;
+    input.task.complete(input.parts, reply).await
 }
 
 async fn read_one(
@@ -224,7 +309,12 @@ async fn read_one(
     sending: Option<&Sending>,
     until: Instant,
 ) -> Result<Answered, Failure> {
-    match open(input, provider, sending, until).await? {
+    let upstream = open(input, provider, sending, until).await?;
+    read_answered(upstream, input).await
+}
+
+async fn read_answered(upstream: Upstream, input: &AttemptInput<'_>) -> Result<Answered, Failure> {
+    match upstream {
         Upstream::Http(mut reply) => {
             let media_type = content_type(&reply.headers).map(str::to_owned);
             let body = reply.read_capped(input.parts.bounds.reply_bytes, input.deadlines.idle).await;
@@ -237,9 +327,13 @@ async fn read_one(
 }
 
 impl OpenStream {
-    fn new(upstream: Upstream, relay: Box<dyn NativeStream>, dropped: Dropped, frame_bytes: usize) -> Self {
-        let framer = SseFramer::new(frame_bytes);
-        Self { upstream, framer, relay, dropped, pending: BytesMut::new(), is_done: false }
+    fn new(upstream: Upstream, framer: Option<SseFramer>, relay: Box<dyn NativeStream>, dropped: Dropped) -> Self {
+        Self { upstream, framer, relay, media_type: None, dropped, pending: BytesMut::new(), is_done: false }
+    }
+
+    /// Whether it is one of events, amid which more can be said.
+    pub(super) fn is_events(&self) -> bool {
+        self.framer.is_some()
     }
 
     async fn until_first_output(
@@ -268,16 +362,23 @@ impl OpenStream {
         }
         let Some(chunk) = self.upstream.next_chunk(idle).await? else {
             self.is_done = true;
-            let Some(last) = self.framer.finish() else { return Ok(Step::End) };
+            let last = self.framer.as_mut().and_then(SseFramer::finish);
+            let Some(last) = last else { return Ok(Step::End) };
             return Ok(match self.relay_frame(&last)? {
                 Signal::Nothing | Signal::Done => Step::End,
                 signal @ (Signal::Output | Signal::Finished) => Step::More(signal),
             });
         };
-        self.framer.push(&chunk);
+        let Some(framer) = &mut self.framer else {
+            return Ok(Step::More(self.relay.relay(None, &chunk, &mut self.pending)?));
+        };
+        framer.push(&chunk);
         let mut signal = Signal::Nothing;
-        while let Some(frame) =
-            self.framer.next_frame().map_err(|_| BrokenStream::Malformed("an event is too large"))?
+        while let Some(frame) = self
+            .framer
+            .as_mut()
+            .map_or(Ok(None), SseFramer::next_frame)
+            .map_err(|_| BrokenStream::Malformed("an event is too large"))?
         {
             signal = signal.max(self.relay_frame(&frame)?);
             if signal == Signal::Done {

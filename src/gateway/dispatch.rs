@@ -41,6 +41,7 @@ use crate::ledger::Standing;
 use crate::providers::FailureClass;
 use crate::routing::plan::Waits;
 use crate::routing::{Availability, Candidate, Pass, Snapshot};
+use crate::telemetry::otel::context::TraceContext;
 
 /// Most pieces that wait for a client; each is what one read of the provider's socket brought.
 const CHANNEL_PIECES: usize = 16;
@@ -68,6 +69,8 @@ pub struct Call {
     pub request_id: String,
     /// How long its answer may be kept in the response cache, where it opted in.
     pub cache: Option<Duration>,
+    /// The trace it belongs to, as the client says.
+    pub trace: Option<TraceContext>,
 }
 
 /// What the client gets.
@@ -94,6 +97,17 @@ pub enum AnswerBody {
     Typed(String, Vec<Bytes>),
     /// Server-sent events as they come. Dropping it cancels the provider's work.
     Stream(mpsc::Receiver<Bytes>),
+    /// Content of a media type as it comes. Dropping it cancels the provider's work.
+    Flow(String, Flow),
+}
+
+/// Content as it comes.
+#[derive(Debug)]
+pub struct Flow {
+    /// Its pieces.
+    pub pieces: mpsc::Receiver<Bytes>,
+    /// Whether all of it has come, when there are no more: if not, the client must see that it was cut.
+    pub is_whole: Arc<AtomicBool>,
 }
 
 impl Gateway {
@@ -104,7 +118,9 @@ impl Gateway {
     pub async fn generate(&self, mut call: Call) -> Result<Answer, Denied> {
         let id = next_id(self.parts.clock.now(), self.parts.dice.as_ref());
         let body = std::mem::take(&mut call.body);
-        let (asked, keep) = self.scan(call.contract, body, &call.caller, id).await?;
+        let scanned = self.scan(call.contract, body, &call.caller, id).await;
+        let refused = |fault: &Fault| self.note_refusal(call.contract.as_str(), &call.request_id, fault);
+        let (asked, keep) = scanned.inspect_err(refused)?;
         let asking = Asking::new(asked, id.to_hex(), self.parts.clock.now().unix_s());
         self.perform(call, Arc::new(asking), keep).await
     }
@@ -125,7 +141,8 @@ impl Gateway {
             };
             Through::of(&same, ttl)
         });
-        let account = Account::open(&self.parts, &call.caller, Arc::clone(&task))?;
+        let refused = |fault: &Fault| self.note_refusal(task.contract(), &call.request_id, fault);
+        let account = Account::open(&self.parts, &call.caller, Arc::clone(&task)).inspect_err(refused)?;
         let facts = Facts {
             request_id: call.request_id,
             public_model: task.model().to_owned(),
@@ -135,6 +152,7 @@ impl Gateway {
             revision: call.snapshot.revision().0,
         };
         let mut record = Record::start(account, facts);
+        record.traced_by(call.trace);
         if call.wants_routing {
             let settings = call.snapshot.settings();
             record.explain(Strategies {
@@ -193,15 +211,21 @@ impl Gateway {
         let (sender, receiver) = mpsc::channel(CHANNEL_PIECES);
         let contract = run.task.wire();
         let is_committed = Arc::clone(&run.is_committed);
-        let commit_by = ms(run.policy.commit_by_ms);
+        let streams_as = run.task.streams_as();
+        // Amid content there is nothing to say while it is waited for.
+        let commit_by = ms(if streams_as.is_some() { run.policy.total_ms } else { run.policy.commit_by_ms });
         let parts = Arc::clone(&self.parts);
         let mut opening: Opening = Box::pin(run.stream(primary));
         let mut dropped = Dropped::new();
         let mut served_by = None;
+        let mut is_whole = Arc::default();
+        let mut media_type = streams_as.map(str::to_owned);
         match tokio::time::timeout(commit_by, &mut opening).await {
             Ok(committed) => {
                 let mut committed = committed?;
                 dropped = std::mem::take(&mut committed.open.dropped);
+                is_whole = Arc::clone(&committed.is_whole);
+                media_type = media_type.map(|usual| committed.open.media_type.take().unwrap_or(usual));
                 served_by = committed.record.explains().then(|| committed.target.opaque_id.clone());
                 self.parts.spawn.spawn(Box::pin(stream::pump(parts, committed, sender)));
             }
@@ -210,7 +234,11 @@ impl Gateway {
                 self.parts.spawn.spawn(Box::pin(stream::pump_when_open(parts, opening, contract, sender)));
             }
         }
-        Ok(Answer { body: AnswerBody::Stream(receiver), dropped, served_by, standing: None, cache: None })
+        let body = match media_type {
+            None => AnswerBody::Stream(receiver),
+            Some(media_type) => AnswerBody::Flow(media_type, Flow { pieces: receiver, is_whole }),
+        };
+        Ok(Answer { body, dropped, served_by, standing: None, cache: None })
     }
 }
 
@@ -310,7 +338,8 @@ impl Run {
                 let idle = ms(self.policy.idle_ms);
                 let contract = self.task.wire();
                 let Self { keep, record, end, .. } = self;
-                Ok(Committed { open, target: candidate.target, contract, record, keep, idle, end })
+                let is_whole = Arc::default();
+                Ok(Committed { open, target: candidate.target, contract, record, keep, idle, end, is_whole })
             }
             Ok((_, Opened::Whole(..))) => Err(Kind::Internal.into()),
             Err(fault) => Err(self.fail(fault).await),
@@ -404,6 +433,9 @@ impl Run {
         self.parts.health.tidy(&self.snapshot);
         let primary = self.routes().primary()?;
         self.has_fallen_back = primary.is_chain;
+        if primary.is_chain {
+            self.parts.metrics.fell_back(self.task.model(), FallbackReason::General.as_str());
+        }
         Ok(primary.candidates)
     }
 
@@ -420,6 +452,9 @@ impl Run {
             FallbackReason::General
         };
         let mut candidates = self.routes().chain(reason);
+        if !candidates.is_empty() {
+            self.parts.metrics.fell_back(self.task.model(), reason.as_str());
+        }
         candidates.retain(|candidate| tried.iter().all(|tried| tried.candidate.target.id != candidate.target.id));
         candidates
     }
@@ -473,6 +508,7 @@ impl Run {
             task: self.task.as_ref(),
             forwarded: &self.forwarded,
             prepared,
+            span: self.record.attempt_trace(),
             deadlines: Deadlines { first_output, idle: ms(self.policy.idle_ms), end: self.end },
         })
         .await

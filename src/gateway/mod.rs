@@ -3,13 +3,16 @@
 //! - [`admission`]: who calls, and what they may; `account`: what a request may use, held before its first attempt.
 //! - [`dispatch`]: candidates, retries and fallbacks until one answer commits.
 //! - [`caching`]: answers from the response cache, and one call for all who ask the same at once.
-//! - `task`: what is asked for, of whatever operation; `query`: all of it that is no text.
+//! - `task`: what is asked for, of whatever operation; `query`: all of it that is no text;
+//!   `media`: sound and pictures; `sound`: how long an upload plays.
 //! - [`attempt`]: one call of one deployment.
+//! - [`form`]: what clients upload.
 //! - `prepare`: the request as a candidate gets it; `materialise`: content by URL, fetched for those that read no URLs.
 //! - `lane`: the request and its answer in the wire of a candidate.
 //! - `metadata`: routing facts in an answer.
 //! - [`stream`]: a committed stream, pumped to the client with back-pressure and deadlines.
 //! - [`settle`]: what is recorded of it, always, even on a hang-up.
+//! - `observe`: what is told of a request to those who watch.
 //! - [`models`]: what clients can discover; `probe`: one call that an operator asks for; `explain`: what would become of
 //!   a request.
 //! - `routes`: the primary pool and the chains behind it.
@@ -27,16 +30,20 @@ pub mod count;
 pub mod dispatch;
 mod explain;
 pub mod failure;
+pub mod form;
 mod lane;
 mod materialise;
+mod media;
 mod metadata;
 pub mod models;
+mod observe;
 mod prepare;
 mod probe;
 mod query;
 mod routes;
 pub mod settle;
 mod sniff;
+mod sound;
 pub mod states;
 pub mod stream;
 mod task;
@@ -57,6 +64,9 @@ pub use states::{StateParts, States};
 /// How the limits of a key stand, for the headers of an answer.
 pub use crate::ledger::{BudgetMeter, Meter, Standing};
 
+/// What clients upload, on disk.
+pub use crate::transport::{Upload, UploadWriter, Uploads};
+
 /// What a request is served by; taken once with [`Gateway::snapshot`].
 pub use crate::routing::Snapshot;
 
@@ -64,6 +74,9 @@ use crate::fault::Fault;
 use crate::ledger::Ledger;
 use crate::ledger::estimate::Learned;
 use crate::routing::{Health, Publisher};
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::otel::Tracer;
+use crate::telemetry::rate::Rate;
 use crate::time::Clock;
 use crate::transport::{HttpClient, RemoteContent};
 use crate::vault::MasterKey;
@@ -154,6 +167,12 @@ pub struct Parts {
     pub states: Arc<States>,
     /// The response cache.
     pub caching: Arc<Caching>,
+    /// Counts what happens.
+    pub metrics: Arc<Metrics>,
+    /// Makes traces; `None`: there are none.
+    pub tracer: Option<Arc<Tracer>>,
+    /// Bounds log lines of refused requests.
+    pub refusal_lines: Arc<Rate>,
 }
 
 impl std::fmt::Debug for Parts {

@@ -11,8 +11,10 @@ use tokio::time::Instant;
 use super::Gateway;
 use super::attempt::{AttemptInput, Deadlines, Opened, attempt};
 use super::failure::Failure;
-use super::lane::{Asking, transports};
-use super::prepare::{Manner, prepare};
+use super::lane::Asking;
+use super::prepare::Manner;
+use super::query::Query;
+use super::task::Task;
 use crate::canonical::Wire;
 use crate::dialects;
 use crate::domain::operation::Operation;
@@ -29,16 +31,22 @@ const MAX_TOKENS: u32 = 16;
 impl ProbeDeployment for Gateway {
     async fn probe(&self, target: Arc<Target>) -> Probed {
         let begun = Instant::now();
-        let wants = Wants {
-            public_model: target.public_model.as_str(),
-            operation: Operation::TextGenerate,
-            transports: transports(Wire::Chat),
-            origin: None,
+        let asked = match ping(&target) {
+            Ok(Some(task)) => {
+                let wants = Wants {
+                    public_model: target.public_model.as_str(),
+                    operation: task.operation(),
+                    transports: task.transports(),
+                    origin: None,
+                };
+                candidate(&target, &wants).map(|candidate| (task, candidate))
+            }
+            Ok(None) | Err(_) => None,
         };
-        let Some(candidate) = candidate(&target, &wants) else {
+        let Some((task, candidate)) = asked else {
             let failure = ProbeFailure {
                 class: "configuration",
-                message: "This version speaks no wire shape in which the deployment generates text.".to_owned(),
+                message: "The deployment does nothing that this version can ask for in few words.".to_owned(),
             };
             return Probed {
                 latency: Duration::ZERO,
@@ -49,25 +57,22 @@ impl ProbeDeployment for Gateway {
             };
         };
         let nothing = HeaderMap::new();
-        let outcome = match ping(&target) {
-            Ok(request) => {
-                let end = begun + PATIENCE;
-                let manner = Manner { is_strict: false, strategy: ParameterStrategy::Drop };
-                let prepared = prepare(&self.parts, &request, &candidate, manner, end).await;
-                let input = |prepared| AttemptInput {
+        let end = begun + PATIENCE;
+        let manner = Manner { is_strict: false, strategy: ParameterStrategy::Drop };
+        let outcome = match task.prepare(&self.parts, &candidate, manner, end).await {
+            Ok(prepared) => {
+                attempt(&AttemptInput {
+                    span: None,
                     parts: &self.parts,
                     candidate: &candidate,
-                    task: &request,
+                    task: task.as_ref(),
                     forwarded: &nothing,
                     prepared,
                     deadlines: Deadlines { first_output: PATIENCE, idle: PATIENCE, end },
-                };
-                match prepared {
-                    Ok(prepared) => attempt(&input(prepared)).await,
-                    Err(failure) => Err(failure),
-                }
+                })
+                .await
             }
-            Err(fault) => Err(Failure::configuration(fault.message().to_owned())),
+            Err(failure) => Err(failure),
         };
         self.learn(&target, &outcome);
         let (status, failure, usage) = self.judge(outcome);
@@ -111,8 +116,25 @@ impl Gateway {
     }
 }
 
-/// The shortest question. Models that reason take their bound in the newer field alone, others in the older one.
-fn ping(target: &Target) -> Outcome<Asking> {
+/// The shortest request of what the deployment does, text before all else; `None`: nothing that is cheap to ask for.
+fn ping(target: &Target) -> Outcome<Option<Box<dyn Task>>> {
+    let model = serde_json::Value::from(target.public_model.as_str());
+    let has = |operation: Operation| target.resolved.operations.contains_key(&operation);
+    if has(Operation::TextGenerate) {
+        return Ok(Some(Box::new(ping_text(target)?)));
+    }
+    let rests = [
+        (Operation::EmbeddingCreate, r#""input":"ping""#),
+        (Operation::Rerank, r#""query":"ping","documents":["ping"]"#),
+        (Operation::Moderate, r#""input":"ping""#),
+    ];
+    let Some((operation, rest)) = rests.into_iter().find(|(operation, _)| has(*operation)) else { return Ok(None) };
+    let query = Query::scan(operation, Bytes::from(format!(r#"{{"model":{model},{rest}}}"#)))?;
+    Ok(Some(Box::new(query)))
+}
+
+/// Models that reason take their bound in the newer field alone, others in the older one.
+fn ping_text(target: &Target) -> Outcome<Asking> {
     let operation = target.resolved.operations.get(&Operation::TextGenerate);
     let reasons = operation.is_some_and(|operation| operation.profile.reasoning.is_some());
     let bound = if reasons { "max_completion_tokens" } else { "max_tokens" };

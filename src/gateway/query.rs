@@ -1,6 +1,6 @@
 //! Whatever is asked for that is no text: a question of a dialect, in the frame that all operations share.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -31,9 +31,11 @@ impl Gateway {
     /// # Errors
     /// What the caller is to be told; nothing of the answer was sent.
     pub async fn ask(&self, operation: Operation, mut call: Call) -> Result<Answer, Denied> {
-        let question = question::scan(operation, std::mem::take(&mut call.body))?;
-        call.caller.check_model(question.model())?;
-        self.perform(call, Arc::new(Query(question)), None).await
+        let scanned = Query::scan(operation, std::mem::take(&mut call.body))
+            .and_then(|query| call.caller.check_model(query.model()).map(|()| query));
+        let refused = |fault: &Fault| self.note_refusal(operation.as_str(), &call.request_id, fault);
+        let query = scanned.inspect_err(refused)?;
+        self.perform(call, Arc::new(query), None).await
     }
 }
 
@@ -41,6 +43,11 @@ impl Gateway {
 pub(super) struct Query(Box<dyn Question>);
 
 impl Query {
+    /// Scans a client's request.
+    pub(super) fn scan(operation: Operation, body: Bytes) -> Outcome<Self> {
+        question::scan(operation, body).map(Self)
+    }
+
     fn recipient<'a>(&self, candidate: &'a Candidate, provider: &'a Provider, forwards: bool) -> Recipient<'a> {
         let target = &candidate.target;
         Recipient {
@@ -53,7 +60,7 @@ impl Query {
     }
 }
 
-static NOTHING_KNOWN: OperationProfile = OperationProfile {
+pub(super) static NOTHING_KNOWN: OperationProfile = OperationProfile {
     tools: false,
     vision: false,
     audio_input: false,
@@ -64,6 +71,8 @@ static NOTHING_KNOWN: OperationProfile = OperationProfile {
     max_output_tokens: None,
     parameters: Vec::new(),
     dimensions: None,
+    values: BTreeMap::new(),
+    most_results: None,
 };
 
 #[async_trait]

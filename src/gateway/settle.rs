@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use super::account::Account;
 use super::failure::{Failure, Repeat};
 use super::metadata::{self, Strategies};
+use super::observe::{Said, Watch};
 use crate::canonical::text::{Effort, Steps};
 use crate::domain::money::NanoCents;
 use crate::domain::operation::Operation;
@@ -18,6 +19,9 @@ use crate::fault::Fault;
 use crate::ledger::{Hold, Settlement, Standing};
 use crate::providers::FailureClass;
 use crate::routing::{Impact, Pass, Target};
+use crate::telemetry::metrics::{self, Ended, TokenCounts};
+use crate::telemetry::otel::context::TraceContext;
+use crate::telemetry::otel::trace::AttemptTrace;
 use crate::time::Timestamp;
 
 /// An answer goes out after this even if its record is not safe yet; the record goes on being stored.
@@ -63,6 +67,7 @@ pub(super) struct Record {
     facts: Facts,
     started: Instant,
     started_at: Timestamp,
+    watch: Watch,
     served_by: Option<Arc<Target>>,
     attempts: Vec<AttemptRecord>,
     attempt_began: Option<Instant>,
@@ -94,6 +99,7 @@ impl Record {
         Self {
             started: clock.instant(),
             started_at: clock.now(),
+            watch: Watch::begin(account.parts()),
             account,
             facts,
             served_by: None,
@@ -115,6 +121,18 @@ impl Record {
         }
     }
 
+    /// Begins its trace, below that of the client.
+    pub(super) fn traced_by(&mut self, client: Option<TraceContext>) {
+        let begins = (self.started, self.started_at.unix_ms());
+        let tracer = self.account.parts().tracer.as_ref();
+        self.watch.follows(tracer.and_then(|tracer| tracer.begin(client, begins)));
+    }
+
+    /// The trace of the attempt under way.
+    pub(super) fn attempt_trace(&self) -> Option<&AttemptTrace> {
+        self.watch.attempt()
+    }
+
     /// The request's id, for the log.
     pub(super) fn request_id(&self) -> &str {
         &self.facts.request_id
@@ -134,6 +152,7 @@ impl Record {
     pub(super) fn attempt_begins(&mut self, target: &Arc<Target>, mut pass: Option<Pass>) {
         let now = self.account.parts().clock.instant();
         self.attempt_began = Some(now);
+        self.watch.attempt_begins(now);
         if let Some(pass) = &mut pass {
             pass.begins(now);
         }
@@ -181,6 +200,7 @@ impl Record {
         if let Some(last) = self.impacts.last_mut() {
             *last = Some(impact);
         }
+        self.measure_attempt(class_word(failure.class), failure.status);
         let duration_ms = self.attempt_ms();
         if let Some(attempt) = self.attempts.last_mut() {
             attempt.ok = false;
@@ -316,6 +336,7 @@ impl Record {
         let free = self.cached_from.as_ref().map(|_| NanoCents(0));
         let cost = pricing.and_then(|pricing| pricing.cost(&usage)).or(free);
         self.log(ending, fault, &usage, cost);
+        self.measure(ending, fault, (&usage, estimated), cost);
         if let (Ending::Success, Some(target), false) = (ending, &self.served_by, estimated) {
             let learned = &self.account.parts().learned;
             learned.learn(&target.upstream_model, self.account.size(), usage.input, usage.output);
@@ -435,6 +456,9 @@ impl Record {
             reasoning_tokens: usage.reasoning,
             audio_output_tokens: usage.audio_output,
             search_units: usage.search_units,
+            image_count: usage.images,
+            audio_ms: usage.audio_ms.saturating_add(usage.audio_output_ms),
+            characters: usage.characters,
             cost: cost.map(|cost| cost.0),
             upstream_cost: cost.map(|_| i64::try_from(upstream).unwrap_or(i64::MAX)),
             started_at: self.started_at.unix_ms(),
@@ -463,6 +487,7 @@ impl Record {
     fn log(&self, ending: Ending, fault: Option<&Fault>, usage: &TokenUsage, cost: Option<NanoCents>) {
         tracing::info!(
             request_id = self.facts.request_id,
+            operation_id = %self.account.operation(),
             key = self.account.key().map(|key| key.prefix.as_str()),
             public_model = self.facts.public_model,
             deployment_id = self.served_by.as_ref().map(|target| tracing::field::display(target.id)),
@@ -488,6 +513,58 @@ impl Record {
             duration_ms = self.elapsed_ms(),
             "request served"
         );
+    }
+
+    /// Tells those who watch. Only names that are configured become labels: a client cannot make a series.
+    fn measure(&mut self, ending: Ending, fault: Option<&Fault>, used: (&TokenUsage, bool), cost: Option<NanoCents>) {
+        if self.attempts.last().is_some_and(|last| last.class.is_none()) {
+            self.measure_attempt(if ending == Ending::Success { "success" } else { "cancelled" }, None);
+        }
+        let (usage, is_estimated) = used;
+        let parts = Arc::clone(self.account.parts());
+        let is_known =
+            self.served_by.is_some() || parts.publisher.current().find_pool(&self.facts.public_model).is_some();
+        let now = parts.clock.instant();
+        let ended = Ended {
+            model: if is_known { &self.facts.public_model } else { metrics::NONE },
+            provider: self.served_by.as_ref().map_or(metrics::NONE, |target| target.provider.as_str()),
+            operation: self.facts.operation.as_str(),
+            contract: self.facts.contract,
+            outcome: self.outcome(ending),
+            fault: fault.map(|fault| fault.kind().row().slug),
+            duration: now.saturating_duration_since(self.started),
+            first_output: self.first_output_ms.filter(|_| self.facts.is_stream).map(Duration::from_millis),
+            tokens: TokenCounts {
+                input: usage.input,
+                output: usage.output,
+                cache_read: usage.cache_read,
+                cache_write: usage.cache_write,
+                reasoning: usage.reasoning,
+            },
+            is_estimated,
+            cost: cost.unwrap_or_default().0,
+            attempts: self.attempts.len(),
+            is_cached: self.cached_from.is_some(),
+        };
+        let said = Said {
+            request_id: &self.facts.request_id,
+            operation_id: self.account.operation(),
+            key_id: self.account.key().map(|key| key.id),
+            model: is_known.then_some(self.facts.public_model.as_str()),
+            served_by: self.served_by.as_deref(),
+            is_stream: self.facts.is_stream,
+            finish_reason: self.finish_reason.as_deref(),
+            fault,
+        };
+        self.watch.ends(&ended, &said, now);
+    }
+
+    /// Tells those who watch of the attempt that is over.
+    fn measure_attempt(&mut self, outcome: &str, status: Option<u16>) {
+        let (Some(target), Some(began)) = (self.served_by.clone(), self.attempt_began) else { return };
+        let now = self.account.parts().clock.instant();
+        let operation = self.facts.operation.as_str();
+        self.watch.attempt_ends((&target, operation), (outcome, status), (began, now));
     }
 
     fn attempt_ms(&self) -> u64 {

@@ -4,6 +4,7 @@
 //! runs. A client that leaves cancels the provider's work at once; a client that takes nothing for too long is cut off.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -37,6 +38,8 @@ pub(super) struct Committed {
     pub keep: Option<Keep>,
     pub idle: Duration,
     pub end: Instant,
+    /// Set when all of the answer was sent.
+    pub is_whole: Arc<AtomicBool>,
 }
 
 /// Why a pump stops before the end of its stream.
@@ -92,6 +95,7 @@ pub(super) async fn pump_when_open(
 /// Pumps a committed stream to its end and records it.
 pub(super) async fn pump(parts: Arc<Parts>, mut stream: Committed, sender: mpsc::Sender<Bytes>) {
     let client = Client { sender, write_timeout: parts.bounds.client_write_timeout };
+    let _open = parts.metrics.stream_opens();
     let mut stopping = parts.stopping.clone();
     let head = if stream.record.explains() { Head::read(&stream.open.pending) } else { None };
     let ending = tokio::select! {
@@ -105,9 +109,10 @@ pub(super) async fn pump(parts: Arc<Parts>, mut stream: Committed, sender: mpsc:
             stream.record.settle(Ending::Success, None).await;
             stream.keep_answer().await;
             stream.open.relay.write_closing(&mut stream.open.pending);
-            if let Some(routing) = stream.record.routing() {
+            if let Some(routing) = stream.record.routing().filter(|_| stream.open.is_events()) {
                 metadata::add_to_stream(stream.contract, &mut stream.open.pending, head.as_ref(), &routing);
             }
+            stream.is_whole.store(true, Ordering::Release);
             // Settled: a client that leaves now has its answer.
             _ = client.send(stream.open.pending.split().freeze()).await;
         }
@@ -120,7 +125,9 @@ pub(super) async fn pump(parts: Arc<Parts>, mut stream: Committed, sender: mpsc:
             stream.record.settle(Ending::Error, Some(&fault)).await;
             let mut last = stream.open.pending.split();
             stream.open.relay.write_failure(&fault, &mut last);
-            _ = client.send(last.freeze()).await;
+            if !last.is_empty() {
+                _ = client.send(last.freeze()).await;
+            }
         }
     }
 }
@@ -178,7 +185,9 @@ impl Committed {
                     if Instant::now() >= silent_until {
                         return Err(self.failed(BrokenStream::Read(crate::transport::ReadError::Stalled)));
                     }
-                    client.send(KEEP_ALIVE).await?;
+                    if self.open.is_events() {
+                        client.send(KEEP_ALIVE).await?;
+                    }
                     continue;
                 }
                 () = client.sender.closed() => return Err(Stop::ClientGone),

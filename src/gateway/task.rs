@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::Parts;
 use super::failure::Failure;
+use super::form::Uploaded;
 use super::prepare::{Manner, Prepared};
 use crate::canonical::{TokenUsage, Wire};
 use crate::dialects::native::{NativeReply, NativeStream, ProviderError, ReplyError};
@@ -75,6 +76,39 @@ pub(super) trait Task: Send + Sync {
     /// not say. `None`: the input, and as much text as the model usually writes.
     fn expects(&self, _target: &Target, _input: u64) -> Option<TokenUsage> {
         None
+    }
+
+    /// What it may use at most, for a key whose budget is never to be overdrawn.
+    fn may_use(&self, target: &Target, input: u64) -> Option<TokenUsage> {
+        self.expects(target, input)
+    }
+
+    /// The media type of a stream that is the content itself; `None`: a stream of events.
+    fn streams_as(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Whether an answer of a candidate is a stream, by its media type.
+    fn flows(&self, _candidate: &Candidate, media_type: Option<&str>) -> bool {
+        media_type.is_some_and(|kind| kind.starts_with("text/event-stream"))
+    }
+
+    /// Whether an answer that comes whole, though a stream was asked for, is read and told as one.
+    fn tells(&self) -> bool {
+        false
+    }
+
+    /// The files that [`crate::dialects::question::Sending::parts`] speaks of.
+    fn uploaded(&self) -> Option<&Uploaded> {
+        None
+    }
+
+    /// Completes an answer with what is not in it.
+    ///
+    /// # Errors
+    /// The answer cannot be had whole.
+    async fn complete(&self, _parts: &Parts, reply: NativeReply) -> Result<NativeReply, Failure> {
+        Ok(reply)
     }
 
     /// The request as one candidate gets it.

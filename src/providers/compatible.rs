@@ -2,6 +2,7 @@
 
 use super::rows::{clouds, hosts, labs, local};
 use super::{API_KEY, API_KEY_IF_NEEDED, Auth, BASE_URL, BASE_URL_REQUIRED, Provider};
+use crate::dialects::media::MediaWays;
 use crate::dialects::openai_chat::Quirks;
 use crate::dialects::question::Ways;
 use crate::domain::operation::{Operation, Transport};
@@ -14,14 +15,38 @@ const EMBEDDINGS: (Operation, &[Transport]) = (Operation::EmbeddingCreate, &[Tra
 const RERANK: (Operation, &[Transport]) = (Operation::Rerank, &[Transport::Rerank]);
 const MODERATIONS: (Operation, &[Transport]) = (Operation::Moderate, &[Transport::Moderations]);
 
+const IMAGES: (Operation, &[Transport]) = (Operation::ImageGenerate, &[Transport::Images]);
+const IMAGE_EDITS: (Operation, &[Transport]) = (Operation::ImageEdit, &[Transport::ImageEdits]);
+const TRANSCRIPTIONS: (Operation, &[Transport]) = (Operation::AudioTranscribe, &[Transport::AudioTranscriptions]);
+const SPEECH: (Operation, &[Transport]) = (Operation::AudioSpeech, &[Transport::AudioSpeech]);
+const TEXT: (Operation, &[Transport]) = (Operation::TextGenerate, &[Transport::ChatCompletions, Transport::Responses]);
+
+/// OpenAI and its models at Azure.
+pub(super) const EVERYTHING: &[(Operation, &[Transport])] =
+    &[TEXT, EMBEDDINGS, MODERATIONS, IMAGES, IMAGE_EDITS, TRANSCRIPTIONS, SPEECH];
+pub(super) const AZURE_EVERYTHING: &[(Operation, &[Transport])] =
+    &[TEXT, EMBEDDINGS, IMAGES, IMAGE_EDITS, TRANSCRIPTIONS, SPEECH];
+/// Mistral.
+pub(super) const WITH_SOUND_AND_MODERATIONS: &[(Operation, &[Transport])] =
+    &[TEXT, EMBEDDINGS, MODERATIONS, TRANSCRIPTIONS, SPEECH];
+/// Groq.
+pub(super) const WITH_SOUND: &[(Operation, &[Transport])] = &[TEXT, EMBEDDINGS, TRANSCRIPTIONS, SPEECH];
+/// xAI.
+pub(super) const WITH_IMAGES_AND_TRANSCRIPTS: &[(Operation, &[Transport])] =
+    &[TEXT, EMBEDDINGS, IMAGES, IMAGE_EDITS, TRANSCRIPTIONS];
 pub(super) const CHAT_AND_RESPONSES: &[(Operation, &[Transport])] =
     &[(Operation::TextGenerate, &[Transport::ChatCompletions, Transport::Responses]), EMBEDDINGS];
 /// What a server of one's own may serve: vLLM and its like have all of it.
 pub(super) const OF_ONES_OWN: &[(Operation, &[Transport])] =
-    &[(Operation::TextGenerate, &[Transport::ChatCompletions, Transport::Responses]), EMBEDDINGS, RERANK];
-/// OpenAI and Mistral.
-pub(super) const WITH_MODERATIONS: &[(Operation, &[Transport])] =
-    &[(Operation::TextGenerate, &[Transport::ChatCompletions, Transport::Responses]), EMBEDDINGS, MODERATIONS];
+    &[TEXT, EMBEDDINGS, RERANK, IMAGES, IMAGE_EDITS, TRANSCRIPTIONS, SPEECH];
+/// A router that answers with pictures in a chat.
+pub(super) const ROUTER: &[(Operation, &[Transport])] = &[
+    TEXT,
+    EMBEDDINGS,
+    RERANK,
+    (Operation::ImageGenerate, &[Transport::ChatCompletions]),
+    (Operation::ImageEdit, &[Transport::ChatCompletions]),
+];
 pub(super) const VECTORS_AND_RANKS: &[(Operation, &[Transport])] = &[EMBEDDINGS, RERANK];
 pub(super) const COHERE: &[(Operation, &[Transport])] = &[
     (Operation::TextGenerate, &[Transport::ChatCompletions]),
@@ -32,12 +57,20 @@ pub(super) const FOUNDRY: &[(Operation, &[Transport])] = &[
     (Operation::TextGenerate, &[Transport::ChatCompletions, Transport::Responses, Transport::Messages]),
     EMBEDDINGS,
     RERANK,
+    IMAGES,
+    IMAGE_EDITS,
+    TRANSCRIPTIONS,
+    SPEECH,
 ];
 pub(super) const ALL_THREE: &[(Operation, &[Transport])] =
     &[(Operation::TextGenerate, &[Transport::ChatCompletions, Transport::Responses, Transport::Messages])];
 pub(super) const GENERATE_CONTENT: &[(Operation, &[Transport])] = &[
     (Operation::TextGenerate, &[Transport::GenerateContent]),
     (Operation::EmbeddingCreate, &[Transport::EmbedContent]),
+    (Operation::ImageGenerate, &[Transport::GenerateContent]),
+    (Operation::ImageEdit, &[Transport::GenerateContent]),
+    (Operation::AudioTranscribe, &[Transport::GenerateContent]),
+    (Operation::AudioSpeech, &[Transport::GenerateContent]),
 ];
 pub(super) const MESSAGES: &[(Operation, &[Transport])] = &[(Operation::TextGenerate, &[Transport::Messages])];
 
@@ -58,6 +91,7 @@ pub(super) const HOST: Provider = Provider {
     requires_known_model: false,
     quirks: Quirks::HOST,
     ways: Ways::HOST,
+    media: MediaWays::HOST,
     headers: &[],
     rules: &[],
 };

@@ -13,6 +13,7 @@ use super::{Auth, Provider};
 use crate::canonical::Json;
 use crate::canonical::text::collect::unfold;
 use crate::canonical::text::{Delta, Finish, Part, Reply, Request, Role, Tool, ToolCall, ToolChoice, Turn};
+use crate::dialects::media::MediaWays;
 use crate::dialects::openai_chat::Quirks;
 use crate::dialects::question::Ways;
 use crate::domain::operation::{Operation, Transport};
@@ -31,12 +32,17 @@ pub const PROVIDER: Provider = Provider {
         (Operation::EmbeddingCreate, &[Transport::Embeddings]),
         (Operation::Rerank, &[Transport::Rerank]),
         (Operation::Moderate, &[Transport::Moderations]),
+        (Operation::ImageGenerate, &[Transport::Images]),
+        (Operation::ImageEdit, &[Transport::ImageEdits]),
+        (Operation::AudioTranscribe, &[Transport::AudioTranscriptions]),
+        (Operation::AudioSpeech, &[Transport::AudioSpeech]),
     ],
     by_pin_only: &[],
     requires_known_model: false,
     roots: &[],
     quirks: Quirks::REFERENCE,
     ways: Ways::REFERENCE,
+    media: MediaWays::REFERENCE,
     headers: &[],
     rules: &[],
 };

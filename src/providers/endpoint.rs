@@ -50,11 +50,11 @@ fn path(endpoint: Endpoint<'_>) -> Option<Cow<'static, str>> {
         Transport::EmbedContent => Some(format!("/{}:batchEmbedContents", path_of_model(endpoint.model)).into()),
         Transport::Rerank => Some("/rerank".into()),
         Transport::Moderations => Some("/moderations".into()),
-        Transport::Images
-        | Transport::ImageEdits
-        | Transport::AudioTranscriptions
-        | Transport::AudioSpeech
-        | Transport::Videos => None,
+        Transport::Images => Some("/images/generations".into()),
+        Transport::ImageEdits => Some("/images/edits".into()),
+        Transport::AudioTranscriptions => Some("/audio/transcriptions".into()),
+        Transport::AudioSpeech => Some("/audio/speech".into()),
+        Transport::Videos => None,
     }
 }
 

@@ -5,6 +5,7 @@
 mod base;
 mod compatible;
 mod content;
+mod conventional;
 pub mod echo;
 mod endpoint;
 pub mod judge;
@@ -17,9 +18,11 @@ use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, USER_AG
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 
 pub use content::{Named, reads_url};
+pub use conventional::conventional_name;
 pub use endpoint::Endpoint;
 pub use judge::{FailureClass, Verdict};
 
+use crate::dialects::media::MediaWays;
 use crate::dialects::openai_chat::Quirks;
 use crate::dialects::question::Ways;
 use crate::domain::operation::{Operation, Transport};
@@ -77,6 +80,8 @@ pub struct Provider {
     pub quirks: Quirks,
     /// What it makes of embeddings and rerankings.
     pub ways: Ways,
+    /// What it makes of sound and pictures.
+    pub media: MediaWays,
     /// Headers of every call, unless the client or the deployment sends its own.
     pub headers: &'static [(&'static str, &'static str)],
     /// What its errors mean, where the common rules are wrong.
@@ -190,7 +195,7 @@ pub fn address(
         let name: HeaderName = name.parse().map_err(|_| AddressError::BadHeader)?;
         headers.insert(name, secret_header(value.expose_secret())?);
     }
-    Ok(Outgoing { method: Method::POST, uri, headers, body })
+    Ok(Outgoing { method: Method::POST, uri, headers, body: body.into() })
 }
 
 /// The same call to an endpoint below its own, such as `/count_tokens`.
@@ -205,11 +210,26 @@ pub fn below(mut outgoing: Outgoing, path: &str) -> Result<Outgoing, AddressErro
     Ok(outgoing)
 }
 
+/// The same call to the endpoint beside its own, such as `translations` beside `transcriptions`.
+///
+/// # Errors
+/// [`AddressError::BadUrl`].
+pub fn beside(mut outgoing: Outgoing, name: &str) -> Result<Outgoing, AddressError> {
+    let uri = outgoing.uri.to_string();
+    let (endpoint, query) = uri.split_once('?').map_or((uri.as_str(), None), |(path, query)| (path, Some(query)));
+    let (folder, _) = endpoint.rsplit_once('/').ok_or(AddressError::BadUrl)?;
+    let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+    outgoing.uri = format!("{folder}/{name}{query}").parse().map_err(|_| AddressError::BadUrl)?;
+    Ok(outgoing)
+}
+
 fn secret_header(text: &str) -> Result<HeaderValue, AddressError> {
     let mut value = HeaderValue::from_str(text).map_err(|_| AddressError::BadHeader)?;
     value.set_sensitive(true);
     Ok(value)
 }
 
+#[cfg(test)]
+mod matrix_of_media;
 #[cfg(test)]
 mod tests;

@@ -103,13 +103,45 @@ fn every_host_has_an_address_of_its_own_or_asks_for_one() {
         let transport = provider.transports[0].1[0];
         let call = address(provider, &own, to(transport), &HeaderMap::new(), Vec::new()).unwrap();
         assert!(
-            call.uri.path().ends_with("/chat/completions") || transport == Transport::Messages,
+            call.uri.path().ends_with("/chat/completions")
+                || matches!(transport, Transport::Messages | Transport::Embeddings),
             "{}",
             provider.name
         );
         assert!(!call.uri.to_string().contains(['{', '}']), "{}", provider.name);
     }
     assert!(with_default >= 35, "{with_default}");
+}
+
+#[test]
+fn vectors_and_rankings_have_their_places() {
+    use Transport::{CohereEmbed, EmbedContent, Embeddings, Moderations, Rerank};
+    let own = |value: &str| Credentials { base_url: Some(value.to_owned()), ..Credentials::default() };
+    let resource =
+        Credentials { extra: BTreeMap::from([("resource".to_owned(), "r".into())]), ..Credentials::default() };
+    let none = credentials(None);
+    for (preset, credentials, transport, uri) in [
+        ("openai", &none, Embeddings, "https://api.openai.com/v1/embeddings"),
+        ("openai", &none, Moderations, "https://api.openai.com/v1/moderations"),
+        ("azureopenai", &resource, Embeddings, "https://r.openai.azure.com/openai/v1/embeddings"),
+        ("azurefoundry", &resource, Rerank, "https://r.services.ai.azure.com/providers/cohere/v2/rerank"),
+        ("cohere", &none, CohereEmbed, "https://api.cohere.ai/v2/embed"),
+        ("cohere", &none, Rerank, "https://api.cohere.ai/v2/rerank"),
+        ("cohere", &none, Transport::ChatCompletions, "https://api.cohere.ai/compatibility/v1/chat/completions"),
+        ("cohere", &own("https://c.example"), Rerank, "https://c.example/v2/rerank"),
+        ("cohere", &own("https://c.example/v1"), Rerank, "https://c.example/v2/rerank"),
+        ("voyage", &none, Rerank, "https://api.voyageai.com/v1/rerank"),
+        ("openrouter", &none, Rerank, "https://openrouter.ai/api/v1/rerank"),
+        ("vllm", &own("http://v:8000/v1"), Rerank, "http://v:8000/v1/rerank"),
+        (
+            "googleaistudio",
+            &none,
+            EmbedContent,
+            "https://generativelanguage.googleapis.com/v1beta/up/model%201:batchEmbedContents",
+        ),
+    ] {
+        assert_eq!(uri_of(preset, credentials, transport).as_deref(), Ok(uri), "{preset}");
+    }
 }
 
 #[test]

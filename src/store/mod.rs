@@ -11,9 +11,12 @@ pub mod batch;
 pub mod change;
 pub mod deployment;
 pub mod fallback;
+pub mod operations;
 pub mod replica;
 pub mod response_state;
 pub mod settings;
+mod summary;
+mod sums;
 mod usage;
 mod values;
 pub mod virtual_key;
@@ -34,9 +37,11 @@ pub use batch::BatchStore;
 pub use change::ChangeStore;
 pub use deployment::DeploymentStore;
 pub use fallback::FallbackStore;
+pub use operations::{OperationPage, OperationStore};
 pub use replica::ReplicaStore;
 pub use response_state::ResponseStateStore;
 pub use settings::SettingsStore;
+pub use sums::sums_can_tell;
 pub use virtual_key::VirtualKeyStore;
 pub use write::{BadRow, Created, Idempotency, Loaded, Write};
 
@@ -63,6 +68,8 @@ pub struct Stores {
     pub response_states: Arc<dyn ResponseStateStore>,
     /// Records of finished requests.
     pub usage: Arc<dyn UsageSink>,
+    /// The same, read.
+    pub operations: Arc<dyn OperationStore>,
 }
 
 impl std::fmt::Debug for Stores {

@@ -48,6 +48,10 @@ pub mod header {
     pub const STRICT: &str = "x-unified-strict";
     /// Free tags for the operation record, separated by commas.
     pub const TAGS: &str = "x-unified-tags";
+    /// The trace a request belongs to (W3C trace context).
+    pub const TRACEPARENT: &str = "traceparent";
+    /// What vendors keep in it.
+    pub const TRACESTATE: &str = "tracestate";
     /// Configuration revision in force; on every administration answer.
     pub const CONFIG_REVISION: &str = "x-unified-config-revision";
 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Uri};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -12,8 +11,8 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-use super::body::{ChunkedRequestBody, Reply};
-use super::connect::Connector;
+use super::body::{ChunkedRequestBody, Pieces, Reply};
+use super::connect::{Connector, Connects};
 use crate::fault::{Fault, Kind, Outcome};
 
 /// Per-stream receive window: enough for the fastest stream, small enough that one slow reader holds little.
@@ -40,7 +39,7 @@ pub struct Outgoing {
     /// All headers but those of framing, which are the client's own.
     pub headers: HeaderMap,
     /// The body in pieces.
-    pub body: Vec<Bytes>,
+    pub body: Pieces,
 }
 
 /// Why no reply came.
@@ -64,6 +63,7 @@ pub enum SendError {
 #[derive(Clone)]
 pub struct HttpClient {
     pool: Client<Connector, ChunkedRequestBody>,
+    connects: Arc<Connects>,
 }
 
 impl std::fmt::Debug for HttpClient {
@@ -79,6 +79,7 @@ impl HttpClient {
     /// `Internal`, saying what is wrong with the CA file.
     pub fn new(settings: &ClientSettings) -> Outcome<Self> {
         let connector = Connector::new(tls_config(settings)?, settings.connect_timeout);
+        let connects = connector.connects();
         let pool = Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
@@ -90,7 +91,13 @@ impl HttpClient {
             .http2_keep_alive_timeout(Duration::from_secs(10))
             .http1_max_buf_size(256 * 1024)
             .build(connector);
-        Ok(Self { pool })
+        Ok(Self { pool, connects })
+    }
+
+    /// What became of its connections.
+    #[must_use]
+    pub fn connects(&self) -> Arc<Connects> {
+        Arc::clone(&self.connects)
     }
 
     /// Sends `outgoing` and waits for the reply's headers, at most for `within`.

@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -86,9 +87,36 @@ impl Service<Uri> for MaybeProxied {
 pub(super) struct Connector {
     https: HttpsConnector<MaybeProxied>,
     within: Duration,
+    connects: Arc<Connects>,
+}
+
+/// Connections that were made, and that failed.
+#[derive(Debug, Default)]
+pub struct Connects {
+    made: AtomicU64,
+    failed: AtomicU64,
+}
+
+impl Connects {
+    /// Connections that were made.
+    #[must_use]
+    pub fn made(&self) -> u64 {
+        self.made.load(Ordering::Relaxed)
+    }
+
+    /// Connections that could not be made, or not in time.
+    #[must_use]
+    pub fn failed(&self) -> u64 {
+        self.failed.load(Ordering::Relaxed)
+    }
 }
 
 impl Connector {
+    /// What became of its connections.
+    pub(super) fn connects(&self) -> Arc<Connects> {
+        Arc::clone(&self.connects)
+    }
+
     pub(super) fn new(tls: rustls::ClientConfig, within: Duration) -> Self {
         let mut direct = HttpConnector::new_with_resolver(GuardedResolver(GaiResolver::new()));
         direct.enforce_http(false);
@@ -100,7 +128,7 @@ impl Connector {
             .https_or_http()
             .enable_all_versions()
             .wrap_connector(inner);
-        Self { https, within }
+        Self { https, within, connects: Arc::default() }
     }
 }
 
@@ -119,11 +147,13 @@ impl Service<Uri> for Connector {
             return Box::pin(async { Err("this host may not be called".into()) });
         }
         let connecting = self.https.call(uri);
-        let within = self.within;
+        let (within, connects) = (self.within, Arc::clone(&self.connects));
         Box::pin(async move {
-            tokio::time::timeout(within, connecting)
-                .await
-                .map_err(|_| -> BoxError { io::Error::from(io::ErrorKind::TimedOut).into() })?
+            let late = |_| -> BoxError { io::Error::from(io::ErrorKind::TimedOut).into() };
+            let connected = tokio::time::timeout(within, connecting).await.map_err(late).and_then(|made| made);
+            let counter = if connected.is_ok() { &connects.made } else { &connects.failed };
+            counter.fetch_add(1, Ordering::Relaxed);
+            connected
         })
     }
 }

@@ -5,10 +5,15 @@
 
 pub mod body;
 pub mod client;
+pub mod collector;
 mod connect;
 pub mod framing;
 pub mod remote;
+pub mod upload;
 
-pub use body::{ChunkedRequestBody, ReadError, Reply};
+pub use body::{ChunkedRequestBody, Piece, Pieces, ReadError, Reply};
 pub use client::{ClientSettings, HttpClient, Outgoing, SendError};
+pub use collector::{CollectorClient, PostError};
+pub use connect::Connects;
 pub use remote::{Places, RemoteContent, RemoteError};
+pub use upload::{Upload, UploadWriter, Uploads};

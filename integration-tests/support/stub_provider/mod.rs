@@ -13,6 +13,7 @@
 pub(crate) mod behaviour;
 mod chat;
 mod fixtures;
+pub(crate) mod media;
 mod script;
 pub(crate) mod server;
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use super::behaviour;
 use super::chat::{self, Call};
 use super::fixtures;
+use super::media;
 use super::script::{Behaviour, Player, Script, Witness};
 use super::vectors;
 use bytes::{Bytes, BytesMut};
@@ -227,7 +228,9 @@ async fn answer(
     let (id, nth) = log.add(received.clone());
     let sent_bytes = Arc::clone(&log.sent_bytes);
     let mut witness = Witness::new(move || log.hung_up(id));
+    let about_media = (received.method == "POST").then(|| media::answer(&received, nth)).flatten();
     let behaviour = match (received.method.as_str(), received.path.split('?').next().unwrap_or_default()) {
+        _ if about_media.is_some() => about_media.unwrap_or(Behaviour::Silence),
         ("POST", "/v1/chat/completions") => behaviour::choose(&Call::read(&received, nth)),
         ("POST", "/v1/responses") => Behaviour::Answer(fixtures::answer("openai_responses", &received)),
         ("POST", "/v1/messages") => Behaviour::Answer(fixtures::answer("anthropic_messages", &received)),
@@ -268,7 +271,10 @@ async fn receive(request: Request<Incoming>) -> io::Result<Received> {
     }
     let parsed: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
     let path = head.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
+    let body = body.freeze();
+    let kind = head.headers.get(http::header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let in_path = fixtures::read_gemini_path(&path).map(|(model, _)| model.to_owned());
+    let in_path = in_path.or_else(|| media::model_of(kind, &body));
     Ok(Received {
         method: head.method.to_string(),
         path,
@@ -277,7 +283,7 @@ async fn receive(request: Request<Incoming>) -> io::Result<Received> {
             .iter()
             .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
             .collect(),
-        body: body.freeze(),
+        body,
         model: in_path.unwrap_or_else(|| parsed["model"].as_str().unwrap_or_default().to_owned()),
         hung_up: false,
     })

@@ -14,6 +14,7 @@ pub mod proto;
 mod routing;
 mod status;
 mod system;
+mod usage;
 mod virtual_key;
 
 use std::sync::Arc;
@@ -34,6 +35,7 @@ use proto::catalog_service_server::{CatalogServiceServer, SERVICE_NAME as CATALO
 use proto::deployment_service_server::{DeploymentServiceServer, SERVICE_NAME as DEPLOYMENT};
 use proto::routing_service_server::{RoutingServiceServer, SERVICE_NAME as ROUTING};
 use proto::system_service_server::{SERVICE_NAME as SYSTEM, SystemServiceServer};
+use proto::usage_service_server::{SERVICE_NAME as USAGE, UsageServiceServer};
 use proto::virtual_key_service_server::{SERVICE_NAME as VIRTUAL_KEY, VirtualKeyServiceServer};
 
 pub use status::DOMAIN;
@@ -42,7 +44,7 @@ pub use status::DOMAIN;
 pub const MAX_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
 
 /// The services of the contract, as the health service names them. The empty name is the server as a whole.
-pub const SERVICE_NAMES: [&str; 7] = ["", CACHE, CATALOG, DEPLOYMENT, ROUTING, SYSTEM, VIRTUAL_KEY];
+pub const SERVICE_NAMES: [&str; 8] = ["", CACHE, CATALOG, DEPLOYMENT, ROUTING, SYSTEM, USAGE, VIRTUAL_KEY];
 
 const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/admin_v1_descriptor.bin"));
 
@@ -94,6 +96,7 @@ pub fn services(state: GrpcState) -> Outcome<(Routes, HealthReporter)> {
         })
         .max_decoding_message_size(MAX_MESSAGE_BYTES),
     )
+    .add_service(UsageServiceServer::new(usage::Face(control.usage)).max_decoding_message_size(MAX_MESSAGE_BYTES))
     .into_axum_router()
     .layer(from_fn_with_state(guard, auth::guard));
 

@@ -58,7 +58,8 @@ fn metadata(fault: &Fault, resource: Option<&str>) -> HashMap<String, String> {
 }
 
 /// Fields of request messages that are not fields of the resource inside.
-const OF_THE_REQUEST: [&str; 5] = ["request_id", "update_mask", "validate_only", "page_size", "page_token"];
+const OF_THE_REQUEST: [&str; 7] =
+    ["request_id", "update_mask", "validate_only", "page_size", "page_token", "group_by", "after_operation_id"];
 
 /// Turns a field path as REST writes it into the path inside the request message.
 fn proto_path(path: &str, resource: Option<&str>) -> String {
@@ -85,6 +86,10 @@ fn proto_segment(segment: &str) -> String {
         "expiresAt" => return "expire_time".to_owned(),
         "idempotency-key" => return "request_id".to_owned(),
         "gracePeriodSeconds" => return "grace_period".to_owned(),
+        "minDurationMs" => return "min_duration".to_owned(),
+        "start" => return "start_time".to_owned(),
+        "end" => return "end_time".to_owned(),
+        "status" => return "http_status".to_owned(),
         _ => {}
     }
     if let Some(rate) = segment.strip_suffix("CentsPerMTokens") {

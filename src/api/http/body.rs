@@ -32,8 +32,9 @@ pub struct HeldBody {
     _share: Share,
 }
 
+/// A part of the bytes in flight, given back when it is dropped.
 #[derive(Debug)]
-struct Share {
+pub(super) struct Share {
     bytes: usize,
     inflight_bytes: Arc<AtomicUsize>,
 }
@@ -51,6 +52,17 @@ impl BodyReader {
         Self { max_bytes, max_inflight_bytes, read_timeout, inflight_bytes: Arc::new(AtomicUsize::new(0)) }
     }
 
+    /// Bytes of bodies in memory now.
+    #[must_use]
+    pub fn inflight_bytes(&self) -> usize {
+        self.inflight_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Nothing yet of the bytes in flight.
+    pub(super) fn share(&self) -> Share {
+        Share { bytes: 0, inflight_bytes: Arc::clone(&self.inflight_bytes) }
+    }
+
     /// Reads a JSON body.
     ///
     /// # Errors
@@ -59,7 +71,7 @@ impl BodyReader {
     pub async fn read_json(&self, headers: &HeaderMap, mut body: Body) -> Outcome<HeldBody> {
         check_type(headers)?;
         self.check_stated_length(headers)?;
-        let mut share = Share { bytes: 0, inflight_bytes: Arc::clone(&self.inflight_bytes) };
+        let mut share = self.share();
         let mut first: Option<Bytes> = None;
         let mut rest = BytesMut::new();
         loop {
@@ -93,11 +105,19 @@ impl BodyReader {
     }
 
     fn take_share(&self, share: &mut Share, bytes: usize) -> Outcome<()> {
-        share.bytes += bytes;
-        let inflight_bytes = self.inflight_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        if share.bytes > self.max_bytes {
+        if share.bytes.saturating_add(bytes) > self.max_bytes {
             return Err(self.too_large());
         }
+        self.add_to(share, bytes)
+    }
+
+    /// Takes more of the bytes in flight.
+    ///
+    /// # Errors
+    /// `Unavailable` when too many are.
+    pub(super) fn add_to(&self, share: &mut Share, bytes: usize) -> Outcome<()> {
+        share.bytes += bytes;
+        let inflight_bytes = self.inflight_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
         if inflight_bytes > self.max_inflight_bytes {
             let sentence = "The gateway is reading too many large requests at the moment; try again shortly.";
             return Err(Fault::new(Kind::Unavailable).say(sentence).retry_after(Duration::from_secs(1)));
@@ -110,7 +130,7 @@ impl BodyReader {
     }
 }
 
-const BROKEN: &str = "The body broke off, or is not encoded as its content-encoding says.";
+pub(super) const BROKEN: &str = "The body broke off, or is not encoded as its content-encoding says.";
 
 fn check_type(headers: &HeaderMap) -> Outcome<()> {
     let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();

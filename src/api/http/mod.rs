@@ -3,16 +3,20 @@
 //! A handler reads, calls the gateway, renders. Authentication, bodies and request ids are settled before it runs.
 
 mod anthropic_models;
+mod audio;
 pub mod body;
+pub mod border;
 mod chat_completions;
 pub mod cors;
 mod credentials;
 pub mod edge;
 mod embeddings;
+mod images;
 mod limits;
 mod messages;
 mod models;
 mod moderations;
+pub mod multipart;
 mod render;
 mod rerank;
 mod responses;
@@ -32,6 +36,7 @@ use tower_http::decompression::RequestDecompressionLayer;
 use crate::fault::{Fault, Kind};
 use crate::gateway::Gateway;
 use body::BodyReader;
+use multipart::FormReader;
 
 /// What the endpoints work with.
 #[derive(Debug, Clone)]
@@ -40,6 +45,8 @@ pub struct HttpState {
     pub gateway: Gateway,
     /// Reads bodies under their caps.
     pub bodies: Arc<BodyReader>,
+    /// Reads forms.
+    pub forms: Arc<FormReader>,
     /// Whether `GET /v1/models` answers without a credential.
     pub public_model_list: bool,
 }
@@ -60,6 +67,11 @@ pub fn router(state: HttpState) -> Router {
         .route("/v1/rerank", post(rerank::create))
         .route("/v2/rerank", post(rerank::create))
         .route("/rerank", post(rerank::create))
+        .route("/v1/audio/speech", post(audio::speak))
+        .route("/v1/audio/transcriptions", post(audio::transcribe))
+        .route("/v1/audio/translations", post(audio::translate))
+        .route("/v1/images/edits", post(images::edit))
+        .route("/v1/images/generations", post(images::generate))
         .route("/v1/moderations", post(moderations::create))
         .route("/v1/models", get(models::list))
         .route("/v1/models/{*model}", get(models::get))

@@ -197,6 +197,10 @@ fn endpoints(operation: &str) -> &'static [&'static str] {
         "embedding.create" => &["/v1/embeddings"],
         "rerank" => &["/v1/rerank"],
         "moderate" => &["/v1/moderations"],
+        "image.generate" => &["/v1/images/generations"],
+        "image.edit" => &["/v1/images/edits"],
+        "audio.transcribe" => &["/v1/audio/transcriptions", "/v1/audio/translations"],
+        "audio.speech" => &["/v1/audio/speech"],
         _ => &[],
     }
 }

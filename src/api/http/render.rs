@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::convert::Infallible;
+use std::sync::atomic::Ordering;
 use std::task::Poll;
 
 use axum::body::Body;
@@ -13,7 +14,7 @@ use http::{HeaderName, HeaderValue};
 
 use super::limits;
 use crate::canonical::Wire;
-use crate::gateway::dispatch::AnswerBody;
+use crate::gateway::dispatch::{AnswerBody, Flow};
 use crate::gateway::{Answer, Counted};
 use crate::telemetry::names::header;
 
@@ -28,6 +29,7 @@ pub(super) fn answer(contract: Wire, answer: Answer) -> Response {
             }
             response
         }
+        AnswerBody::Flow(media_type, flow) => flow_response(&media_type, flow),
         AnswerBody::Stream(mut pieces) => {
             let events = stream::poll_fn(move |context| match pieces.poll_recv(context) {
                 Poll::Ready(piece) => Poll::Ready(piece.map(Ok::<Bytes, Infallible>)),
@@ -50,6 +52,22 @@ pub(super) fn answer(contract: Wire, answer: Answer) -> Response {
         let word = HeaderValue::from_static(status.as_str());
         response.headers_mut().insert(HeaderName::from_static(header::CACHE_STATUS), word);
     }
+    response
+}
+
+/// Content as it comes. If it ends early, so does the connection: only that tells a client.
+fn flow_response(media_type: &str, mut flow: Flow) -> Response {
+    let pieces = stream::poll_fn(move |context| match flow.pieces.poll_recv(context) {
+        Poll::Ready(Some(piece)) => Poll::Ready(Some(Ok(piece))),
+        Poll::Ready(None) if flow.is_whole.load(Ordering::Acquire) => Poll::Ready(None),
+        Poll::Ready(None) => Poll::Ready(Some(Err(std::io::Error::other("the content was cut")))),
+        Poll::Pending => Poll::Pending,
+    });
+    let mut response = Response::new(Body::from_stream(pieces));
+    if let Ok(media_type) = HeaderValue::try_from(media_type) {
+        response.headers_mut().insert(CONTENT_TYPE, media_type);
+    }
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     response
 }
 

@@ -4,16 +4,20 @@ use std::time::Duration;
 
 use axum::extract::Request;
 use axum::response::Response;
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 
 use super::body::HeldBody;
 use super::edge::request_id;
+use super::multipart::HeldForm;
 use super::{HttpState, credentials, limits, render};
 use crate::api::envelope;
 use crate::canonical::{Operation, Wire};
 use crate::fault::{Fault, Outcome};
+use crate::gateway::form::Carries;
 use crate::gateway::{Answer, Call, Denied};
 use crate::telemetry::names::header;
+use crate::telemetry::otel::context::TraceContext;
 
 const DEFAULT_CACHE_SECONDS: u64 = 300;
 const MAX_CACHE_SECONDS: u64 = 86_400;
@@ -28,7 +32,10 @@ pub(super) async fn generate(
     let (id, answer) = match read_call(&state, contract, forwarded, request).await {
         // The body's share of memory is held until the answer commits.
         (id, Ok((call, _held))) => (id, state.gateway.generate(call).await),
-        (id, Err(fault)) => (id, Err(Denied::from(fault))),
+        (id, Err(fault)) => {
+            state.gateway.note_refusal(contract.as_str(), &id, &fault);
+            (id, Err(Denied::from(fault)))
+        }
     };
     respond(contract, &id, answer)
 }
@@ -42,7 +49,10 @@ pub(super) async fn ask(
 ) -> Response {
     let (id, answer) = match read_call(&state, Wire::Chat, forwarded, request).await {
         (id, Ok((call, _held))) => (id, state.gateway.ask(operation, call).await),
-        (id, Err(fault)) => (id, Err(Denied::from(fault))),
+        (id, Err(fault)) => {
+            state.gateway.note_refusal(operation.as_str(), &id, &fault);
+            (id, Err(Denied::from(fault)))
+        }
     };
     respond(Wire::Chat, &id, answer)
 }
@@ -100,6 +110,38 @@ pub(super) async fn read_call(
     (id, call)
 }
 
+/// Reads a request that is a form, in the contract that OpenAI has for it.
+pub(super) async fn read_form(
+    state: &HttpState,
+    request: Request,
+    carries: Carries,
+    lists: &[&str],
+) -> (String, Outcome<(Call, HeldForm)>) {
+    let id = request_id(request.headers());
+    let call = form_call(state, request, carries, lists).await;
+    (id, call)
+}
+
+async fn form_call(state: &HttpState, request: Request, carries: Carries, lists: &[&str]) -> Outcome<(Call, HeldForm)> {
+    let (parts, body) = request.into_parts();
+    let snapshot = state.gateway.snapshot();
+    let caller = state.gateway.authenticate(&snapshot, &credentials::presented(&parts.headers))?;
+    let held = state.forms.read(&state.bodies, &parts.headers, body, carries, lists).await?;
+    let call = Call {
+        snapshot,
+        caller,
+        contract: Wire::Chat,
+        is_strict: is_on(&parts.headers, header::STRICT)?,
+        wants_routing: is_on(&parts.headers, header::ROUTING_METADATA)?,
+        body: Bytes::new(),
+        forwarded: HeaderMap::new(),
+        request_id: request_id(&parts.headers),
+        cache: cache_ttl(&parts.headers)?,
+        trace: trace_context(&parts.headers),
+    };
+    Ok((call, held))
+}
+
 async fn call(
     state: &HttpState,
     contract: Wire,
@@ -120,8 +162,15 @@ async fn call(
         forwarded: passing(&parts.headers, forwarded),
         request_id: request_id(&parts.headers),
         cache: cache_ttl(&parts.headers)?,
+        trace: trace_context(&parts.headers),
     };
     Ok((call, held))
+}
+
+/// The trace that a request belongs to, as its client says.
+fn trace_context(headers: &HeaderMap) -> Option<TraceContext> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    TraceContext::read(text(header::TRACEPARENT)?, text(header::TRACESTATE))
 }
 
 /// How long an answer may be kept in the response cache, where the request opts in.

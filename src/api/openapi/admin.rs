@@ -10,6 +10,7 @@ const KEYS: &str = "Virtual keys";
 const ROUTING: &str = "Routing";
 const CATALOG: &str = "Catalog";
 const SYSTEM: &str = "System";
+const USAGE: &str = "Usage";
 
 const SAMPLE_ID: &str = "0199f0c4-a7e1-7000-88a1-b2c3d4e5f607";
 const VALIDATE_ONLY: Param = query("validateOnly", "boolean", "Checks everything and saves nothing.");
@@ -23,7 +24,7 @@ const PAGING: [Param; 3] = [
 ];
 
 pub(super) fn rows() -> Vec<Row> {
-    let all = deployments().into_iter().chain(keys()).chain(routing()).chain(rest());
+    let all = deployments().into_iter().chain(keys()).chain(routing()).chain(usage()).chain(rest());
     all.map(|row| row.by(By::Operator)).collect()
 }
 
@@ -149,6 +150,57 @@ fn routing() -> Vec<Row> {
     ]
 }
 
+/// The conditions on finished requests.
+const CONDITIONS: [Param; 14] = [
+    query("requestId", "string", "The id that the client saw."),
+    query("virtualKeyId", "string", "Only of this virtual key."),
+    query("publicModel", "string", "Only of this public model."),
+    query("deploymentId", "string", "Only of this deployment."),
+    query("provider", "string", "Only of this preset."),
+    query("operation", "string", "Only of this operation, such as `text.generate`."),
+    query("outcome", "string", "`success`, `incomplete`, `blocked`, `error`, `cancelled` or `abandoned`."),
+    query("degraded", "boolean", "A fallback served it, or fields were left out."),
+    query("cacheHit", "boolean", "The response cache answered."),
+    query("status", "integer", "The HTTP status of the answer."),
+    query("tag", "string", "With this tag of the client."),
+    query("minDurationMs", "integer", "It took at least so long."),
+    query("start", "string", "It began then or later: RFC 3339 or a day."),
+    query("end", "string", "It began before: RFC 3339 or a day."),
+];
+
+fn usage() -> Vec<Row> {
+    let about = |method, path, summary| Row::new(method, path, summary).tag(USAGE);
+    vec![
+        about("get", "/admin/logs", "List finished requests, newest first")
+            .about("`total` is counted on the first page alone; go on with `cursor`.")
+            .with(&PAGING)
+            .with(&CONDITIONS)
+            .answers(page("Operation")),
+        about("get", "/admin/logs/{id}", "Read a finished request with its attempts")
+            .about("By its id or by the request id that the client saw; of several with that one, the newest.")
+            .at("id", SAMPLE_ID)
+            .answers(data(reference("Operation"))),
+        about("get", "/admin/logs/tail", "Follow what is recorded")
+            .about("Server-sent events named `operation`; the id of each is the one to go on after. Times are no conditions here.")
+            .with(&[query("after", "string", "Begins after this operation instead of now; also the header `last-event-id`.")])
+            .with(&CONDITIONS)
+            .answers_as("text/event-stream", json!({"type": "string"})),
+        about("get", "/admin/usage", "Sum up requests, tokens and cost")
+            .about("Whole hours; the last thirty days unless said. With `Accept: text/csv` a table.")
+            .with(&[
+                query("groupBy", "string", "Two at most of `model`, `key`, `deployment`, `provider`, `tag`, `operation`, `day`, `hour`."),
+                query("format", "string", "`json` or `csv`."),
+            ])
+            .with(&CONDITIONS)
+            .answers(reference("UsageAnswer")),
+        about("get", "/admin/observability/summary", "Recent requests in short")
+            .with(&[query("window", "string", "`5m`, `1h` or `24h`, or several with commas; `1h` unless said.")])
+            .answers(data(json!({"anyOf": [
+                reference("SummaryAnswer"), {"type": "array", "items": reference("SummaryAnswer")},
+            ]}))),
+    ]
+}
+
 fn rest() -> Vec<Row> {
     let about = |method, path, summary| Row::new(method, path, summary);
     vec![
@@ -201,6 +253,9 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
     let credentials = json!({"type": "array", "items": reference("CredentialField")});
     let by_operation = |schema: Value| json!({"type": "object", "additionalProperties": schema});
     let words = json!({"type": "array", "items": {"type": "string"}});
+    let percentiles = json!({"type": ["object", "null"], "properties": {
+        "p50": {"type": "integer"}, "p95": {"type": "integer"}, "p99": {"type": "integer"},
+    }});
     let wires = by_operation(json!({"type": "object", "properties": {"transports": words}}));
     vec![
         (
@@ -221,11 +276,14 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
             "Pagination",
             json!({
                 "type": "object",
-                "required": ["limit", "total"],
+                "required": ["limit"],
                 "properties": {
                     "limit": {"type": "integer"},
                     "offset": {"type": ["integer", "null"]},
-                    "total": {"type": "integer", "description": "Counted up to 10,000."},
+                    "total": {
+                        "type": ["integer", "null"],
+                        "description": "Counted up to 10,000. Null after the cursor of a list that counts its first page alone.",
+                    },
                     "nextOffset": {"type": ["integer", "null"]},
                     "nextCursor": {"type": ["string", "null"]},
                 },
@@ -277,6 +335,63 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
                 "required": ["adapter", "providers", "operations", "credentials"],
                 "properties": {
                     "adapter": {"type": "string"}, "providers": words, "operations": wires, "credentials": credentials,
+                },
+            }),
+        ),
+        (
+            "UsageAnswer",
+            json!({
+                "type": "object",
+                "required": ["data", "total", "groupBy", "start", "end"],
+                "properties": {
+                    "data": {"type": "array", "items": {"allOf": [reference("UsageTotals"), {"type": "object", "properties": {
+                        "publicModel": {"type": "string"},
+                        "virtualKeyId": {"type": "string", "description": "Empty for the master key."},
+                        "deploymentId": {"type": "string"},
+                        "provider": {"type": "string"},
+                        "tag": {"type": "string"},
+                        "operation": {"type": "string"},
+                        "day": {"type": "string", "format": "date"},
+                        "hour": {"type": "string", "format": "date-time"},
+                        "totalTokens": {"type": "integer"},
+                    }}]}},
+                    "total": reference("UsageTotals"),
+                    "groupBy": words,
+                    "start": {"type": "string", "format": "date-time"},
+                    "end": {"type": "string", "format": "date-time"},
+                },
+            }),
+        ),
+        (
+            "SummaryAnswer",
+            json!({"allOf": [reference("SummaryOfRequests"), {
+                "type": "object",
+                "required": ["window", "start", "end", "models"],
+                "properties": {
+                    "window": {"enum": ["5m", "1h", "24h"]},
+                    "start": {"type": "string", "format": "date-time"},
+                    "end": {"type": "string", "format": "date-time"},
+                    "models": {"type": "array", "items": reference("SummaryOfRequests")},
+                },
+            }]}),
+        ),
+        (
+            "SummaryOfRequests",
+            json!({
+                "type": "object",
+                "required": ["requests", "outcomes", "durationMs", "firstOutputMs", "costCents"],
+                "properties": {
+                    "publicModel": {"type": "string"},
+                    "requests": {"type": "integer"},
+                    "outcomes": {"type": "object", "additionalProperties": {"type": "integer"}},
+                    "degraded": {"type": "integer"},
+                    "cacheHits": {"type": "integer"},
+                    "durationMs": percentiles,
+                    "firstOutputMs": percentiles,
+                    "inputTokens": {"type": "integer"},
+                    "outputTokens": {"type": "integer"},
+                    "costCents": reference("Cents"),
+                    "upstreamCostCents": reference("Cents"),
                 },
             }),
         ),

@@ -10,6 +10,7 @@ use crate::dialects::fidelity;
 use crate::telemetry::names::header as name;
 
 const TEXT: &str = "Text";
+const OTHERS: &str = "Embeddings, rankings, moderations";
 const MODELS: &str = "Models";
 const GATEWAY: &str = "Gateway";
 
@@ -23,7 +24,7 @@ const GENERATING: [Param; 5] = [ID, STRICT, ROUTING, CACHE, CACHE_TTL];
 const EVENTS: &str = "text/event-stream";
 
 pub(super) fn rows() -> Vec<Row> {
-    text().into_iter().chain(stored()).chain(models()).chain(gateway()).collect()
+    text().into_iter().chain(stored()).chain(questions()).chain(models()).chain(gateway()).collect()
 }
 
 fn events() -> Value {
@@ -79,6 +80,30 @@ fn stored() -> Vec<Row> {
     ]
 }
 
+/// Operations that answer whole JSON.
+fn questions() -> Vec<Row> {
+    let about = |path, summary, schema: &str, answer: &str| {
+        let row = Row::new("post", path, summary).tag(OTHERS).by(By::Client).with(&GENERATING);
+        row.takes(reference(schema)).answers(reference(answer))
+    };
+    let reranking = |path, summary| {
+        about(path, summary, "RerankRequest", "Ranking").example(
+            "three",
+            json!({"model": "echo", "query": "bread", "documents": ["rye", "rain", "roll"], "top_n": 2}),
+        )
+    };
+    vec![
+        about("/v1/embeddings", "OpenAI Embeddings", "EmbeddingRequest", "Embeddings")
+            .example("one", json!({"model": "echo", "input": "Hello"}))
+            .example("several", json!({"model": "echo", "input": ["Hello", "World"]})),
+        reranking("/v1/rerank", "Order documents by relevance"),
+        reranking("/v2/rerank", "The same, where Cohere's clients look for it"),
+        reranking("/rerank", "The same, where other clients look for it"),
+        about("/v1/moderations", "OpenAI Moderations", "ModerationRequest", "Moderation")
+            .example("text", json!({"model": "echo", "input": "Hello"})),
+    ]
+}
+
 fn models() -> Vec<Row> {
     let about = |path, summary| Row::new("get", path, summary).tag(MODELS).by(By::Visitor).with(&[ID]);
     vec![
@@ -104,6 +129,11 @@ fn gateway() -> Vec<Row> {
             .about("503 with the same shape while it does not.")
             .tag(GATEWAY)
             .answers(reference("Readiness")),
+        Row::new("get", "/metrics", "Figures for Prometheus")
+            .about("On a listener of its own, without a key, where METRICS_PORT is set.")
+            .tag(GATEWAY)
+            .by(By::Operator)
+            .answers_as("text/plain", json!({"type": "string"})),
         Row::new("get", "/openapi.json", "This document").tag(GATEWAY).answers(json!({"type": "object"})),
     ]
 }
@@ -118,7 +148,8 @@ fn list(items: &Value) -> Value {
 
 /// What the rows refer to.
 pub(super) fn schemas() -> Vec<(&'static str, Value)> {
-    vec![
+    let mut all = question_schemas();
+    all.extend(vec![
         ("ChatCompletionRequest", request(Wire::Chat, &["model", "messages"])),
         ("ResponseRequest", request(Wire::Responses, &["model", "input"])),
         ("MessageRequest", request(Wire::Messages, &["model", "messages"])),
@@ -165,7 +196,8 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
                 },
             }),
         ),
-    ]
+    ]);
+    all
 }
 
 /// The request of a contract: an open object with the fields whose fate is known.
@@ -230,4 +262,70 @@ fn model() -> Value {
         },
         "additionalProperties": true,
     })
+}
+
+/// Bodies of the operations that answer whole JSON.
+fn question_schemas() -> Vec<(&'static str, Value)> {
+    let open = |required: &[&str], properties: Value| json!({"type": "object", "required": required, "properties": properties, "additionalProperties": true});
+    let model = json!({"type": "string", "description": "A public model, see `GET /v1/models`."});
+    vec![
+        (
+            "EmbeddingRequest",
+            open(
+                &["model", "input"],
+                json!({
+                    "model": model,
+                    "input": {"type": ["string", "array"], "description": "A text, several, or their tokens."},
+                    "dimensions": {"type": "integer", "minimum": 1},
+                    "encoding_format": {"enum": ["float", "base64"]},
+                    "user": {"type": "string"},
+                }),
+            ),
+        ),
+        (
+            "Embeddings",
+            open(
+                &["object", "data", "model"],
+                json!({
+                    "object": {"const": "list"},
+                    "data": {"type": "array", "items": {"type": "object", "required": ["index", "embedding"]}},
+                    "model": model,
+                    "usage": {"type": "object"},
+                }),
+            ),
+        ),
+        (
+            "RerankRequest",
+            open(
+                &["model", "query", "documents"],
+                json!({
+                    "model": model,
+                    "query": {"type": "string"},
+                    "documents": {"type": "array", "items": {"type": ["string", "object"]}},
+                    "top_n": {"type": "integer", "minimum": 1},
+                    "return_documents": {"type": "boolean"},
+                    "max_tokens_per_doc": {"type": "integer"},
+                }),
+            ),
+        ),
+        (
+            "Ranking",
+            open(
+                &["results"],
+                json!({"results": {"type": "array", "items": {
+                    "type": "object",
+                    "required": ["index", "relevance_score"],
+                    "properties": {"index": {"type": "integer"}, "relevance_score": {"type": "number"}},
+                }}}),
+            ),
+        ),
+        ("ModerationRequest", open(&["input"], json!({"model": model, "input": {"type": ["string", "array"]}}))),
+        (
+            "Moderation",
+            open(
+                &["results"],
+                json!({"results": {"type": "array", "items": {"type": "object", "required": ["flagged"]}}}),
+            ),
+        ),
+    ]
 }

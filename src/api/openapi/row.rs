@@ -255,7 +255,8 @@ impl Row {
 
 /// `{"data":…}`.
 pub(super) fn data(schema: Value) -> Value {
-    json!({"type": "object", "required": ["data"], "properties": {"data": schema}})
+    let properties = Map::from_iter([("data".to_owned(), schema)]);
+    json!({"type": "object", "required": ["data"], "properties": properties})
 }
 
 /// `{"data":[…]}`.

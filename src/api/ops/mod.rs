@@ -1,3 +1,4 @@
-//! Probes.
+//! Probes and figures.
 
 pub mod health;
+pub mod metrics;

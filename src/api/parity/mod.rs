@@ -4,3 +4,4 @@ mod cases;
 mod grpc;
 mod rest;
 mod support;
+mod usage;

@@ -17,6 +17,7 @@ use crate::api::grpc::proto::catalog_service_client::CatalogServiceClient;
 use crate::api::grpc::proto::deployment_service_client::DeploymentServiceClient;
 use crate::api::grpc::proto::routing_service_client::RoutingServiceClient;
 use crate::api::grpc::proto::system_service_client::SystemServiceClient;
+use crate::api::grpc::proto::usage_service_client::UsageServiceClient;
 use crate::api::grpc::proto::virtual_key_service_client::VirtualKeyServiceClient;
 use crate::api::grpc::{self, GrpcState};
 use crate::api::rest::{self, RestState};
@@ -61,6 +62,7 @@ pub(super) struct Answered {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Value,
+    pub(super) text: String,
 }
 
 impl World {
@@ -106,7 +108,8 @@ impl World {
             routing: RoutingServiceClient::with_interceptor(routes.clone(), bearer.clone()),
             cache: CacheServiceClient::with_interceptor(routes.clone(), bearer.clone()),
             catalog: CatalogServiceClient::with_interceptor(routes.clone(), bearer.clone()),
-            system: SystemServiceClient::with_interceptor(routes.clone(), bearer),
+            system: SystemServiceClient::with_interceptor(routes.clone(), bearer.clone()),
+            usage: UsageServiceClient::with_interceptor(routes.clone(), bearer),
         }
     }
 
@@ -134,7 +137,8 @@ impl World {
             bytes.extend_from_slice(&frame.unwrap().into_data().unwrap());
         }
         let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        Answered { status: parts.status, headers: parts.headers, body }
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        Answered { status: parts.status, headers: parts.headers, body, text }
     }
 }
 
@@ -174,6 +178,7 @@ pub(super) struct Grpc {
     pub(super) cache: CacheServiceClient<Guarded>,
     pub(super) catalog: CatalogServiceClient<Guarded>,
     pub(super) system: SystemServiceClient<Guarded>,
+    pub(super) usage: UsageServiceClient<Guarded>,
 }
 
 #[derive(Clone)]

@@ -48,6 +48,14 @@ pub(super) fn resource(status: StatusCode, body: impl Serialize, revision: Revis
     Ok(response)
 }
 
+/// A body that has its own `data`, and more beside it.
+///
+/// # Errors
+/// As [`data`].
+pub(super) fn whole(body: &impl Serialize) -> Outcome<Response> {
+    write(StatusCode::OK, body)
+}
+
 /// `{"data":[…],"pagination":{…}}`.
 ///
 /// # Errors

@@ -134,6 +134,11 @@ impl Call {
         Ok(Query(pairs))
     }
 
+    /// A header that is visible ASCII.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.parts.headers.get(name)?.to_str().ok()
+    }
+
     /// The client's id of a creation.
     ///
     /// # Errors

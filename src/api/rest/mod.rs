@@ -11,6 +11,7 @@ mod catalog;
 mod config;
 mod deployments;
 mod keys;
+mod logs;
 mod paging;
 mod replicas;
 mod routing;
@@ -89,6 +90,11 @@ pub fn router(state: RestState) -> Router {
         .route("/admin/cache", only(delete(cache::invalidate), "DELETE"))
         .route("/admin/route/explain", only(post(routing::explain), "POST"))
         .route("/admin/config", only(get(config::export).put(config::apply), "GET, HEAD, PUT"))
+        .route("/admin/logs", only(get(logs::list), "GET, HEAD"))
+        .route("/admin/logs/tail", only(get(logs::tail), "GET, HEAD"))
+        .route("/admin/logs/{id}", only(get(logs::get), "GET, HEAD"))
+        .route("/admin/usage", only(get(logs::usage), "GET, HEAD"))
+        .route("/admin/observability/summary", only(get(logs::summary), "GET, HEAD"))
         .route("/admin/replicas", only(get(replicas::list), "GET, HEAD"))
         .route("/admin/replicas/wait", only(get(replicas::wait), "GET, HEAD"))
         .route("/admin", any(unknown_path))

@@ -14,9 +14,17 @@ pub(super) struct Pagination {
     limit: u32,
     /// Null after a cursor: it does not count what came before.
     offset: Option<u32>,
-    total: u32,
+    /// Null where a list counts on its first page alone.
+    total: Option<u32>,
     next_offset: Option<u32>,
     next_cursor: Option<String>,
+}
+
+impl Pagination {
+    /// Without a total.
+    pub(super) fn uncounted(self) -> Self {
+        Self { total: None, ..self }
+    }
 }
 
 /// Reads where a page starts and how long it may be.
@@ -45,7 +53,7 @@ pub(super) fn write<T>(request: &PageRequest, page: &Page<T>, next: Option<Posit
     Pagination {
         limit: request.limit,
         offset,
-        total: page.total,
+        total: Some(page.total),
         next_offset: next_offset.filter(|next| page.has_more && *next <= PageRequest::MAX_OFFSET),
         next_cursor: next.filter(|_| page.has_more).map(|next| page_token::write(next, binding)),
     }

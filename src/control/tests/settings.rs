@@ -48,11 +48,11 @@ async fn settings_that_nothing_follows_are_refused_unless_they_say_what_happens_
     let world = World::new().await;
     let update = |patch| world.control.routing.update_settings(&GRPC, patch, Default::default());
     let ahead = SettingsPatch {
-        execution_policies: Patch::Set(BTreeMap::from([(Operation::EmbeddingCreate, policy(|_| {}))])),
+        execution_policies: Patch::Set(BTreeMap::from([(Operation::VideoGenerate, policy(|_| {}))])),
         ..SettingsPatch::default()
     };
     let fault = update(ahead).await.unwrap_err();
-    assert_eq!(fields(&fault), ["executionPolicies.embedding.create"]);
+    assert_eq!(fields(&fault), ["executionPolicies.video.generate"]);
     let same = SettingsPatch {
         routing_strategy: Patch::Set(RoutingStrategy::SimpleShuffle),
         allowed_fails: Patch::Set(3),

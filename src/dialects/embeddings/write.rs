@@ -40,14 +40,21 @@ fn check(asked: &Embedding, to: &Recipient<'_>) -> Outcome<()> {
         }
     }
     let speaks_tokens = to.transport == Transport::Embeddings && to.ways.takes_tokens;
-    let tokens = asked.inputs.iter().find_map(|input| match input {
+    let longest = asked.inputs.iter().filter_map(|input| match input {
         Input::Text(_) => None,
         Input::Tokens(_, count) => Some(*count),
     });
-    if tokens.is_some() && !speaks_tokens {
+    let Some(longest) = longest.max() else { return Ok(()) };
+    if !speaks_tokens {
         return refuse("input", "This model takes text as input, not tokens.".to_owned());
     }
-    Ok(())
+    match to.profile.max_input_tokens {
+        Some(most) if longest > most => {
+            let sentence = format!("An input of this model may have {most} tokens at most; the longest has {longest}.");
+            Err(Fault::new(Kind::ContextWindow).param("input").say(sentence))
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// The body as it came but for a few fields.

@@ -1,8 +1,9 @@
 //! Clouds and routers that resell models of many makers.
 
-use super::super::compatible::{ALL_THREE, CHAT_AND_RESPONSES, FOUNDRY, HOST, OF_ONES_OWN, PINNED, part_of_url};
+use super::super::compatible::{ALL_THREE, AZURE_EVERYTHING, FOUNDRY, HOST, PINNED, ROUTER, part_of_url};
 use super::super::judge::{FailureClass, Match, Rule};
 use super::super::{API_KEY, Auth, BASE_URL, Provider, Root};
+use crate::dialects::media::MediaWays;
 use crate::dialects::openai_chat::{Quirks, ThinkingField};
 use crate::dialects::question::Ways;
 use crate::domain::operation::Transport;
@@ -22,11 +23,16 @@ const AZURE: Provider = Provider {
         Root { transport: Transport::Responses, path: "/openai/v1", auth: None },
         Root { transport: Transport::Messages, path: "/anthropic/v1", auth: Some(Auth::Header("x-api-key")) },
         Root { transport: Transport::Embeddings, path: "/openai/v1", auth: None },
+        Root { transport: Transport::Images, path: "/openai/v1", auth: None },
+        Root { transport: Transport::ImageEdits, path: "/openai/v1", auth: None },
+        Root { transport: Transport::AudioTranscriptions, path: "/openai/v1", auth: None },
+        Root { transport: Transport::AudioSpeech, path: "/openai/v1", auth: None },
         Root { transport: Transport::Rerank, path: "/providers/cohere/v2", auth: None },
     ],
     by_pin_only: &[],
     quirks: Quirks::REFERENCE,
     ways: Ways::REFERENCE,
+    media: MediaWays::REFERENCE,
     // learn.microsoft.com/azure/ai-foundry/openai/concepts/content-filter; …/how-to/quota.
     rules: &[
         Rule { when: Match::Word("content_filter"), then: FailureClass::ContentPolicy },
@@ -45,7 +51,7 @@ pub(in super::super) const ROWS: &[Provider] = &[
         adapter: "azureopenai",
         title: "Azure OpenAI",
         base_url: Some("https://{resource}.openai.azure.com/openai/v1"),
-        transports: CHAT_AND_RESPONSES,
+        transports: AZURE_EVERYTHING,
         requires_known_model: true,
         ..AZURE
     },
@@ -64,7 +70,8 @@ pub(in super::super) const ROWS: &[Provider] = &[
         adapter: "openrouter",
         title: "OpenRouter",
         base_url: Some("https://openrouter.ai/api/v1"),
-        transports: OF_ONES_OWN,
+        transports: ROUTER,
+        media: MediaWays { most_images: 1, ..MediaWays::HOST },
         quirks: Quirks { thinking: ThinkingField::Reasoning, takes_cache_control: true, ..Quirks::HOST },
         rules: &[
             Rule { when: Match::Status(402), then: FailureClass::Configuration },

@@ -1,8 +1,9 @@
 //! Hosts of open models.
 
 use super::super::Provider;
-use super::super::compatible::HOST;
+use super::super::compatible::{HOST, WITH_SOUND};
 use super::super::judge::{FailureClass, Match, Rule};
+use crate::dialects::media::MediaWays;
 use crate::dialects::openai_chat::{Quirks, ThinkingField, ThoughtField};
 
 /// A host that gives reasoning in `reasoning` and takes it back there.
@@ -15,6 +16,22 @@ pub(in super::super) const ROWS: &[Provider] = &[
         name: "groq",
         title: "Groq",
         base_url: Some("https://api.groq.com/openai/v1"),
+        transports: WITH_SOUND,
+        // console.groq.com/docs/speech-to-text: `json`, `verbose_json` and `text`, no streams.
+        media: MediaWays {
+            transcripts: &["json", "verbose_json", "text"],
+            streams_transcripts: false,
+            transcript_refuses: &[
+                "include",
+                "keywords",
+                "languages",
+                "chunking_strategy",
+                "known_speaker_names",
+                "known_speaker_references",
+            ],
+            speech_refuses: &["instructions"],
+            ..MediaWays::HOST
+        },
         quirks: Quirks {
             renames: &[],
             refuses: &["logprobs", "top_logprobs", "logit_bias"],

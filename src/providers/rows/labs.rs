@@ -1,10 +1,12 @@
 //! Those who make the models.
 
 use super::super::compatible::{
-    ALL_THREE, COHERE, GENERATE_CONTENT, HOST, MESSAGES, PINNED, VECTORS_AND_RANKS, WITH_MODERATIONS,
+    ALL_THREE, COHERE, EVERYTHING, GENERATE_CONTENT, HOST, MESSAGES, PINNED, VECTORS_AND_RANKS,
+    WITH_IMAGES_AND_TRANSCRIPTS, WITH_SOUND_AND_MODERATIONS,
 };
 use super::super::judge::{FailureClass, Match, Rule};
 use super::super::{Auth, Provider, Root};
+use crate::dialects::media::{EditBody, ImageSizeField, MediaWays, SpeechAnswer, TranscriptAnswer};
 use crate::dialects::openai_chat::{Choices, Quirks, ThinkingField, ThoughtField};
 use crate::dialects::question::{FormatField, Ways};
 use crate::domain::operation::Transport;
@@ -18,7 +20,8 @@ pub(in super::super) const ROWS: &[Provider] = &[
         adapter: "openai",
         title: "OpenAI",
         base_url: Some("https://api.openai.com/v1"),
-        transports: WITH_MODERATIONS,
+        transports: EVERYTHING,
+        media: MediaWays::REFERENCE,
         by_pin_only: &[],
         requires_known_model: true,
         quirks: Quirks::REFERENCE,
@@ -52,6 +55,7 @@ pub(in super::super) const ROWS: &[Provider] = &[
         base_url: Some("https://generativelanguage.googleapis.com/v1beta"),
         auth: Auth::Header("x-goog-api-key"),
         transports: GENERATE_CONTENT,
+        media: MediaWays { most_images: 1, ..MediaWays::REFERENCE },
         by_pin_only: &[],
         requires_known_model: true,
         rules: &[
@@ -89,7 +93,26 @@ pub(in super::super) const ROWS: &[Provider] = &[
         name: "mistral",
         title: "Mistral AI",
         base_url: Some("https://api.mistral.ai/v1"),
-        transports: WITH_MODERATIONS,
+        transports: WITH_SOUND_AND_MODERATIONS,
+        // docs.mistral.ai/studio/audio: no `response_format` of transcripts but segments, and speech inside JSON.
+        media: MediaWays {
+            transcript_answer: TranscriptAnswer::Segments,
+            brackets: false,
+            transcript_renames: &[("keywords", "context_bias")],
+            transcript_refuses: &[
+                "prompt",
+                "include",
+                "languages",
+                "chunking_strategy",
+                "known_speaker_names",
+                "known_speaker_references",
+            ],
+            speech_answer: SpeechAnswer::Json,
+            speech_formats: &["mp3", "wav", "pcm", "flac", "opus"],
+            speech_renames: &[("voice", "voice_id")],
+            speech_refuses: &["instructions", "speed"],
+            ..MediaWays::HOST
+        },
         // docs.mistral.ai/api/endpoint/embeddings: `output_dimension`; its own library sends 128 texts at a time at most.
         ways: Ways {
             dimensions: "output_dimension",
@@ -134,6 +157,24 @@ pub(in super::super) const ROWS: &[Provider] = &[
         name: "xai",
         title: "xAI",
         base_url: Some("https://api.x.ai/v1"),
+        transports: WITH_IMAGES_AND_TRANSCRIPTS,
+        // docs.x.ai/developers/model-capabilities/images: shapes instead of sizes, edits as JSON, no streams.
+        media: MediaWays {
+            image_size: ImageSizeField::AspectRatio,
+            image_refuses: &[
+                "quality",
+                "style",
+                "background",
+                "moderation",
+                "output_format",
+                "output_compression",
+                "safety_identifier",
+            ],
+            streams_images: false,
+            streams_transcripts: false,
+            edits: EditBody::ImageUrl,
+            ..MediaWays::HOST
+        },
         quirks: Quirks { renames: &[], takes_top_k: false, ..Quirks::HOST },
         rules: &[
             Rule { when: Match::Phrase("violates usage guidelines"), then: FailureClass::ContentPolicy },

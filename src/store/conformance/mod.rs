@@ -12,6 +12,7 @@ mod concurrency;
 mod deployments;
 mod fallbacks;
 mod idempotency;
+mod operations;
 mod replicas;
 mod response_states;
 pub(in crate::store) mod samples;
@@ -114,6 +115,16 @@ on_every_backend! {
         spending_is_kept_by_window_and_epoch
         a_bad_record_is_refused_with_its_group_and_can_be_put_aside
         what_is_old_is_forgotten_and_spending_is_not
+    }
+    operations {
+        every_field_comes_back_with_its_attempts
+        pages_begin_with_the_newest_and_meet_every_row_once
+        conditions_combine
+        a_tail_meets_late_records_and_goes_on_after_any
+        sums_are_those_of_the_records
+        sums_outlive_their_records
+        names_of_models_that_nobody_has_are_summed_up_as_one
+        a_summary_counts_and_ranks
     }
     concurrency {
         one_writer_wins_per_expected_revision_and_revisions_have_no_gaps

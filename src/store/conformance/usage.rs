@@ -11,9 +11,9 @@ use crate::domain::window::Window;
 use crate::time::Timestamp;
 
 /// 2026-11-25T18:30:00Z.
-const AT_MS: i64 = 1_795_631_400_000;
+pub(super) const AT_MS: i64 = 1_795_631_400_000;
 
-fn key() -> VirtualKeyId {
+pub(super) fn key() -> VirtualKeyId {
     VirtualKeyId::from_uuid(Uuid::from_u128(7))
 }
 
@@ -22,7 +22,7 @@ fn window() -> Window {
 }
 
 /// A record with every field set, made at a moment.
-fn record(number: u128, at_ms: i64, amount: i64) -> OperationRecord {
+pub(super) fn record(number: u128, at_ms: i64, amount: i64) -> OperationRecord {
     let id = Uuid::from_u128((u128::try_from(at_ms).unwrap() << 80) | (7 << 76) | number).to_string();
     let deployment_id = Uuid::from_u128(9).to_string();
     let attempt = AttemptRecord {

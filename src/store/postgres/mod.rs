@@ -15,12 +15,14 @@ mod deployment;
 mod errors;
 mod fallback;
 mod open;
+mod operations;
 mod replica;
 mod response_state;
 mod rows;
 mod session;
 mod settings;
 mod statement;
+mod sums;
 #[cfg(test)]
 pub(in crate::store) mod tests;
 mod tx;
@@ -73,7 +75,8 @@ impl PostgresStore {
             batches: store.clone(),
             replicas: store.clone(),
             response_states: store.clone(),
-            usage: store,
+            usage: store.clone(),
+            operations: store,
         }
     }
 

@@ -18,6 +18,10 @@ impl Fields<'_> {
     pub(super) fn uuid(&self, column: &'static str) -> Result<Uuid, Reason> {
         self.get(column)
     }
+
+    pub(super) fn optional_uuid(&self, column: &'static str) -> Result<Option<Uuid>, Reason> {
+        self.get(column)
+    }
 }
 
 /// A row's `id` column as text, whatever it holds.

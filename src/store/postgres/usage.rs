@@ -9,12 +9,14 @@ use uuid::Uuid;
 
 use super::errors::fault;
 use super::statement::{query, query_scalar};
+use super::sums::{DAYS, FORGET_SUMS, HOURS, TAGS};
 use super::{PostgresStore, within};
 use crate::domain::ids::VirtualKeyId;
 use crate::domain::ports::{PortError, StoredSpend, UsageSink};
 use crate::domain::record::OperationRecord;
 use crate::domain::window::Window;
 use crate::fault::Outcome;
+use crate::store::sums::{Additions, DAYS_OF_TAGS};
 use crate::store::usage::{Question, json, made_at, parts_of, port_error};
 
 const DAY_MS: i64 = 86_400_000;
@@ -114,7 +116,14 @@ impl UsageSink for PostgresStore {
             let ids: Vec<Uuid> = query_scalar(OPERATIONS).bind(&rows).fetch_all(&mut *tx).await.map_err(fault)?;
             let stored: HashSet<Uuid> = ids.into_iter().collect();
             let (attempts, charges) = parts_of(records, &stored);
-            let texts = [(ATTEMPTS, json(&attempts), attempts.is_empty()), (SPEND, json(&charges), charges.is_empty())];
+            let Additions { hours, days, tags } = Additions::of(records, &stored);
+            let texts = [
+                (ATTEMPTS, json(&attempts), attempts.is_empty()),
+                (TAGS, json(&tags), tags.is_empty()),
+                (SPEND, json(&charges), charges.is_empty()),
+                (HOURS, json(&hours), hours.is_empty()),
+                (DAYS, json(&days), days.is_empty()),
+            ];
             for (statement, text, is_empty) in texts {
                 if !is_empty {
                     let text =
@@ -158,11 +167,26 @@ impl UsageSink for PostgresStore {
         within(next).await.map_err(port_error)
     }
 
+    async fn make_room(&self, from_ms: i64, to_ms: i64) -> Result<(), PortError> {
+        let made = async {
+            for day in from_ms.div_euclid(DAY_MS)..=to_ms.div_euclid(DAY_MS) {
+                let mut tx = self.pool.begin_with(BEGIN).await.map_err(fault)?;
+                query("SELECT usage_make_day($1)").bind(day).execute(&mut *tx).await.map_err(fault)?;
+                tx.commit().await.map_err(fault)?;
+            }
+            Ok(())
+        };
+        within(made).await.map_err(port_error)
+    }
+
     async fn forget_before(&self, moment_ms: i64) -> Result<(), PortError> {
         let forgotten = async {
             let mut tx = self.pool.begin_with(BEGIN).await.map_err(fault)?;
             let day = moment_ms.div_euclid(DAY_MS);
             query("SELECT usage_drop_before($1)").bind(day).execute(&mut *tx).await.map_err(fault)?;
+            tx.commit().await.map_err(fault)?;
+            let mut tx = self.pool.begin_with(BEGIN).await.map_err(fault)?;
+            query(FORGET_SUMS).bind(day - DAYS_OF_TAGS).execute(&mut *tx).await.map_err(fault)?;
             tx.commit().await.map_err(fault)
         };
         within(forgotten).await.map_err(port_error)

@@ -55,17 +55,18 @@ impl<'a> Value<'a> {
     }
 }
 
-/// An `INSERT` of so many rows, or fewer. The first column is never null; parameters are numbered from `first` on.
-pub(super) fn insert<R>(table: &str, columns: &[Column<R>], rows: usize, first: usize) -> String {
+/// An `INSERT` of so many rows, or fewer, each with an expression in a further column. The first column is never null;
+/// parameters are numbered from 2 on.
+pub(super) fn insert<R>(table: &str, columns: &[Column<R>], (name, value): (&str, &str), rows: usize) -> String {
     let names: Vec<_> = columns.iter().map(|(name, _)| *name).collect();
     let row = |row: usize| {
-        let first = first + row * columns.len();
+        let first = 2 + row * columns.len();
         let parameters: Vec<String> = (first..first + columns.len()).map(|number| format!("?{number}")).collect();
         format!("({})", parameters.join(", "))
     };
     let values: Vec<String> = (0..rows).map(row).collect();
     format!(
-        "INSERT INTO {table} ({}) SELECT * FROM (VALUES {}) WHERE column1 IS NOT NULL",
+        "INSERT INTO {table} ({name}, {}) SELECT {value}, * FROM (VALUES {}) WHERE column1 IS NOT NULL",
         names.join(", "),
         values.join(", ")
     )

@@ -17,10 +17,12 @@ mod fallback;
 mod insert;
 mod lock;
 mod open;
+mod operations;
 mod replica;
 mod response_state;
 mod rows;
 mod settings;
+mod sums;
 #[cfg(test)]
 mod tests;
 mod tx;
@@ -72,7 +74,8 @@ impl SqliteStore {
             batches: store.clone(),
             replicas: store.clone(),
             response_states: store.clone(),
-            usage: store,
+            usage: store.clone(),
+            operations: store,
         }
     }
 

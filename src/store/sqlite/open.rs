@@ -21,12 +21,13 @@ const READERS: u32 = 4;
 const ROWS_AHEAD: usize = 512;
 
 /// The schema's history, embedded: number, name and SQL of each file in `migrations/sqlite`.
-pub(super) const MIGRATIONS: [(i64, &str, &str); 5] = [
+pub(super) const MIGRATIONS: [(i64, &str, &str); 6] = [
     (1, "configuration", include_str!("../../../migrations/sqlite/0001_configuration.sql")),
     (2, "replicas", include_str!("../../../migrations/sqlite/0002_replicas.sql")),
     (3, "response_states", include_str!("../../../migrations/sqlite/0003_response_states.sql")),
     (4, "usage", include_str!("../../../migrations/sqlite/0004_usage.sql")),
     (5, "record_fields", include_str!("../../../migrations/sqlite/0005_record_fields.sql")),
+    (6, "operation_queries", include_str!("../../../migrations/sqlite/0006_operation_queries.sql")),
 ];
 
 /// Opens the database file, which is created with mode 0600 when there is none, and migrates it.

@@ -18,6 +18,11 @@ impl Fields<'_> {
     pub(super) fn uuid(&self, column: &'static str) -> Result<Uuid, Reason> {
         Uuid::from_slice(self.bytes(column)?).map_err(|_| format!("{column} is not a UUID"))
     }
+
+    pub(super) fn optional_uuid(&self, column: &'static str) -> Result<Option<Uuid>, Reason> {
+        let bytes = self.optional_bytes(column)?;
+        bytes.map(|bytes| Uuid::from_slice(bytes).map_err(|_| format!("{column} is not a UUID"))).transpose()
+    }
 }
 
 /// A row's `id` column as text, whatever it holds.

@@ -17,15 +17,22 @@ use uuid::Uuid;
 
 use super::errors::fault;
 use super::insert::{Column, MOST_ROWS, SIZES, Value, bind, insert, size_for};
+use super::sums::{DAYS, FORGET_SUMS, HOURS, TAGS};
 use super::{BEGIN_SOON_DURABLE, SOON_DURABLE, SqliteStore};
 use crate::domain::ids::VirtualKeyId;
 use crate::domain::ports::{PortError, StoredSpend, UsageSink};
 use crate::domain::record::{Charge, OperationRecord};
 use crate::domain::window::Window;
+use crate::store::sums::{Addition, Additions, DAYS_OF_TAGS, Tagged};
 use crate::store::usage::{Attempt, Question, id_at, json, parts_of, port_error};
 
 /// Rows forgotten in one transaction, so that nobody waits for long.
-const ROWS_PER_STEP: u32 = 2_000;
+const ROWS_PER_STEP: u32 = 500;
+
+/// Numbers the transactions that store records, for whoever follows them.
+const NEXT_NUMBER: &str = "UPDATE record_sequence SET last = last + 1";
+/// That number, in each row.
+const STORED_IN: (&str, &str) = ("stored_in", "(SELECT last FROM record_sequence)");
 
 const OPERATION_COLUMNS: [Column<OperationRecord>; 51] = [
     ("id", |record| Value::Id(Some(&record.id))),
@@ -90,7 +97,7 @@ const ATTEMPTS: &str = "
         unhex(replace(value->>'deployment_id', '-', '')), value->>'provider', value->>'upstream_model',
         value->>'ok', value->>'class', value->>'http_status', value->>'detail', value->>'duration_ms',
         value->>'provider_request_id'
-    FROM json_each(?1, '$.attempts') WHERE true
+    FROM json_each(?1) WHERE true
     ON CONFLICT (operation_id, number) DO NOTHING";
 const SPEND: &str = "
     INSERT INTO key_spend (key_id, epoch, period, period_start, spent)
@@ -100,25 +107,31 @@ const SPEND: &str = "
         FROM (
             SELECT unhex(replace(value->>'key_id', '-', '')) AS key_id, value->>'window' AS period,
                    value->>'window_start' AS period_start, value->>'epoch' AS epoch, value->>'amount' AS amount
-            FROM json_each(?1, '$.charges')
+            FROM json_each(?1)
         ) AS given
     ) WHERE true GROUP BY key_id, epoch, period, period_start
     ON CONFLICT (key_id, epoch, period, period_start) DO UPDATE SET spent = spent + excluded.spent";
 /// Records that are new, by their number: all of it, in one step. It fails where one of them is stored already.
 static NEW: LazyLock<[String; SIZES.len()]> = LazyLock::new(|| {
     SIZES.map(|size| {
-        let operations = insert("operations", &OPERATION_COLUMNS, size, 2);
-        format!("BEGIN IMMEDIATE; {operations}; {ATTEMPTS}; {SPEND}; COMMIT")
+        let operations = insert("operations", &OPERATION_COLUMNS, STORED_IN, size);
+        format!("BEGIN IMMEDIATE; {NEXT_NUMBER}; {operations}; {}; COMMIT", *PARTS)
     })
 });
 /// Operations that may be stored already. Answers the ids of those that were not.
 static ANY: LazyLock<[String; SIZES.len()]> = LazyLock::new(|| {
     SIZES.map(|size| {
-        let operations = insert("operations", &OPERATION_COLUMNS, size, 2);
+        let operations = insert("operations", &OPERATION_COLUMNS, STORED_IN, size);
         format!("{operations} ON CONFLICT (id) DO NOTHING RETURNING id")
     })
 });
-static PARTS: LazyLock<String> = LazyLock::new(|| format!("{ATTEMPTS}; {SPEND}"));
+/// What goes into other tables: see [`Parts`].
+static PARTS: LazyLock<String> = LazyLock::new(|| {
+    let all = [("attempts", ATTEMPTS), ("tags", TAGS), ("charges", SPEND), ("hours", HOURS), ("days", DAYS)];
+    let of =
+        |(part, statement): (&str, &str)| statement.replace("json_each(?1)", &format!("json_each(?1, '$.{part}')"));
+    all.map(of).join("; ")
+});
 
 const ASK: &str = "
     SELECT newest.epoch AS epoch, COALESCE((
@@ -143,6 +156,9 @@ const ASIDE: &str = "
     ON CONFLICT (id) DO NOTHING";
 const FORGET_ATTEMPTS: &str = "
     DELETE FROM attempts WHERE operation_id IN (SELECT id FROM operations WHERE id < ?1 ORDER BY id LIMIT ?2)";
+const FORGET_TAGS: &str = "
+    DELETE FROM operation_tags
+    WHERE operation_id IN (SELECT id FROM operations WHERE id < ?1 ORDER BY id LIMIT ?2)";
 const FORGET_OPERATIONS: &str = "
     DELETE FROM operations WHERE id IN (SELECT id FROM operations WHERE id < ?1 ORDER BY id LIMIT ?2)";
 
@@ -155,11 +171,15 @@ fn failed(error: sqlx::Error) -> PortError {
 struct Parts<'a> {
     attempts: Vec<Attempt<'a>>,
     charges: Vec<&'a Charge>,
+    tags: Vec<Tagged<'a>>,
+    hours: Vec<Addition<'a>>,
+    days: Vec<Addition<'a>>,
 }
 
 fn parts(records: &[OperationRecord], stored: &HashSet<Uuid>) -> Result<String, PortError> {
     let (attempts, charges) = parts_of(records, stored);
-    json(&Parts { attempts, charges })
+    let Additions { hours, days, tags } = Additions::of(records, stored);
+    json(&Parts { attempts, charges, tags, hours, days })
 }
 
 /// A statement for these records, and what is bound to it.
@@ -231,6 +251,7 @@ impl UsageSink for SqliteStore {
             return Ok(());
         }
         let mut tx = self.writer.begin_with(BEGIN_SOON_DURABLE).await.map_err(failed)?;
+        sqlx::query(NEXT_NUMBER).execute(&mut *tx).await.map_err(failed)?;
         let mut stored = HashSet::new();
         for some in records.chunks(MOST_ROWS) {
             let (statement, arguments) = step(&ANY, String::new(), some)?;
@@ -265,10 +286,12 @@ impl UsageSink for SqliteStore {
 
     async fn forget_before(&self, moment_ms: i64) -> Result<(), PortError> {
         let before = id_at(moment_ms);
+        let day = moment_ms.div_euclid(86_400_000) - DAYS_OF_TAGS;
+        self.execute(sqlx::query(FORGET_SUMS).bind(day)).await.map_err(failed)?;
         loop {
             let mut tx = self.writer.begin_with(BEGIN_SOON_DURABLE).await.map_err(failed)?;
             let mut forgotten = 0;
-            for statement in [FORGET_ATTEMPTS, FORGET_OPERATIONS] {
+            for statement in [FORGET_ATTEMPTS, FORGET_TAGS, FORGET_OPERATIONS] {
                 let delete = sqlx::query(statement).bind(before.as_bytes().as_slice()).bind(ROWS_PER_STEP);
                 forgotten = delete.execute(&mut *tx).await.map_err(failed)?.rows_affected();
             }

@@ -24,7 +24,7 @@ use tokio::sync::Semaphore;
 use tower::Service;
 use url::{Host, Url};
 
-use super::body::{ChunkedRequestBody, ReadError, Reply};
+use super::body::{ChunkedRequestBody, Pieces, ReadError, Reply};
 use super::client::{ClientSettings, tls_config};
 use crate::domain::address::{is_forbidden_host, is_public_address};
 use crate::fault::Outcome;
@@ -223,7 +223,7 @@ impl RemoteContent {
         let mut target = url.clone();
         target.set_fragment(None);
         let uri: Uri = target.as_str().parse().map_err(|_| RemoteError::BadUrl)?;
-        let mut request = Request::new(ChunkedRequestBody::new(Vec::new(), Arc::new(AtomicBool::new(false))));
+        let mut request = Request::new(ChunkedRequestBody::new(Pieces::default(), Arc::new(AtomicBool::new(false))));
         *request.method_mut() = Method::GET;
         *request.uri_mut() = uri;
         *request.headers_mut() = headers();

@@ -9,6 +9,7 @@ pub(super) mod model;
 pub(super) mod routing;
 pub(super) mod system;
 pub(super) mod time;
+pub(super) mod usage;
 pub(super) mod virtual_key;
 
 use crate::domain::ids::Revision;

@@ -66,6 +66,8 @@ fn operation_profile_from_proto(
             min: sizes.min,
             max: sizes.max,
         }),
+        // Known of models of the catalog alone.
+        ..OperationProfile::default()
     }
 }
 

@@ -7,6 +7,7 @@ pub(super) mod explain;
 pub(super) mod model;
 pub(super) mod replica;
 pub(super) mod routing;
+pub(super) mod usage;
 pub(super) mod virtual_key;
 
 use serde::{Serialize, Serializer};

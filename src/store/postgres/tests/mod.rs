@@ -135,3 +135,63 @@ async fn a_record_keeps_every_field_in_its_column() {
     let id: String = sqlx::query_scalar(read).fetch_one(&mut connection).await.unwrap();
     assert_eq!(id, "req_up");
 }
+
+#[tokio::test]
+async fn a_tail_waits_for_the_oldest_transaction_that_is_open() {
+    let (database, store) = migrated().await;
+    let stores = store.stores();
+    let record = whole_record();
+    stores.usage.record(std::slice::from_ref(&record)).await.unwrap();
+    let mut slow = PgConnection::connect(&database.url()).await.unwrap();
+    let first = uuid::Uuid::from_u128(uuid::Uuid::parse_str(&record.id).unwrap().as_u128() + 1);
+    let copy = "INSERT INTO operations SELECT (jsonb_populate_record(known, jsonb_build_object(
+                    'id', $1::uuid, 'stored_in', pg_current_xact_id()::text::bigint))).* FROM operations AS known";
+    sqlx::raw_sql("BEGIN").execute(&mut slow).await.unwrap();
+    sqlx::query(copy).bind(first).execute(&mut slow).await.unwrap();
+    let mut place = stores.operations.tail_position(id(&record)).await.unwrap().unwrap();
+    // Began later, ends earlier.
+    let second = uuid::Uuid::from_u128(first.as_u128() + 1).to_string();
+    let fast = crate::domain::record::OperationRecord { id: second.clone(), ..record };
+    stores.usage.record(std::slice::from_ref(&fast)).await.unwrap();
+    let early = stores.operations.tail(&Default::default(), place, 10).await.unwrap();
+    assert_eq!(early.records.len(), 0);
+    place = early.next;
+    sqlx::raw_sql("COMMIT").execute(&mut slow).await.unwrap();
+    let mut seen = Vec::new();
+    for _ in 0..1000 {
+        let batch = stores.operations.tail(&Default::default(), place, 10).await.unwrap();
+        place = batch.next;
+        seen.extend(batch.records.into_iter().map(|record| record.id));
+        if seen.len() == 2 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    assert_eq!(seen, [first.to_string(), second]);
+}
+
+fn id(record: &crate::domain::record::OperationRecord) -> crate::domain::ids::OperationId {
+    crate::domain::ids::OperationId::from_uuid(record.id.parse().unwrap())
+}
+
+#[tokio::test]
+async fn room_for_the_days_ahead_is_made_before_they_come_and_goes_with_its_day() {
+    const DAY_MS: i64 = 86_400_000;
+    let (database, store) = migrated().await;
+    let mut connection = PgConnection::connect(&database.url()).await.unwrap();
+    let mut days = async |table: &'static str| {
+        let count = "SELECT COUNT(*) FROM pg_inherits WHERE inhparent = $1::regclass";
+        sqlx::query_scalar::<_, i64>(count).bind(table).fetch_one(&mut connection).await.unwrap()
+    };
+    let usage = &store.stores().usage;
+    for _ in 0..2 {
+        usage.make_room(20_000 * DAY_MS + 5, 20_002 * DAY_MS + 5).await.unwrap();
+    }
+    for table in ["operations", "attempts", "operation_tags"] {
+        assert_eq!(days(table).await, 3, "{table}");
+    }
+    usage.forget_before(20_001 * DAY_MS).await.unwrap();
+    for table in ["operations", "attempts", "operation_tags"] {
+        assert_eq!(days(table).await, 2, "{table}");
+    }
+}
