@@ -29,7 +29,7 @@ fn free_port() -> u16 {
 }
 
 fn program() -> &'static str {
-    let has = |name| Command::new(name).arg("--version").stdout(Stdio::null()).status().is_ok();
+    let has = |name: &str| Command::new(name).arg("--version").stdout(Stdio::null()).status().is_ok();
     if has("redis-server") { "redis-server" } else { "valkey-server" }
 }
 
