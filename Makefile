@@ -7,7 +7,7 @@ CARGO ?= cargo
 # Arguments of the gateway: make run ARGS="--port 8080"
 ARGS ?=
 
-.PHONY: help run build check test matrix openapi services e2e reliability figures propagation bigdata checklist clean
+.PHONY: help run build check test matrix openapi services e2e reliability faults figures propagation bigdata checklist clean
 
 help: ## List these verbs
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,7 +49,10 @@ e2e: ## Official client libraries and tools against a running gateway
 	@integration-tests/e2e/run.sh
 
 reliability: ## The long form of what must hold when processes die and when hundreds ask at once
-	@UNIFIED_RELIABILITY=long integration-tests/services.sh $(CARGO) test --test integration -- --nocapture reliability limits
+	@UNIFIED_RELIABILITY=long integration-tests/services.sh $(CARGO) test --test integration -- --nocapture --test-threads=1 reliability limits memory_stays_flat
+
+faults: ## Print the fault matrix, and what clients notice of a provider that is out for five minutes
+	@UNIFIED_RELIABILITY=long integration-tests/services.sh $(CARGO) test --test integration -- --nocapture faults
 
 figures: ## Measure what the documentation promises and print the numbers
 	@integration-tests/figures.sh

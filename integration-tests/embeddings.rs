@@ -102,7 +102,8 @@ async fn keys_limits_and_records_are_those_of_text() {
     let pricing = json!({"pricing": {"inputCentsPerMTokens": "100000"}});
     world.deploy_with("priced", "stub-embed", pricing).await;
     world.deploy_with("unpriced", "stub-embed", json!({})).await;
-    let (id, key) = world.create_key(&json!({"name": "a", "models": ["priced"], "budgetCents": "100", "rpm": 3})).await;
+    let (id, key) =
+        world.create_key(&json!({"name": "a", "allowedModels": ["priced"], "maxBudgetCents": "100", "rpm": 3})).await;
     let body = json!({"model": "priced", "input": ["one", "two"]});
     let answer = post(&world, PATH, &key, &body).await;
     answer.ok();
@@ -112,7 +113,7 @@ async fn keys_limits_and_records_are_those_of_text() {
     assert_eq!(usage["spendCents"], "1");
     let answer = post(&world, PATH, &key, &json!({"model": "unpriced", "input": "x"})).await;
     answer.assert_error(403, "invalid_request_error", Some("model_not_allowed"), Some("model"));
-    let (_, budgeted) = world.create_key(&json!({"name": "b", "budgetCents": "100"})).await;
+    let (_, budgeted) = world.create_key(&json!({"name": "b", "maxBudgetCents": "100"})).await;
     let answer = post(&world, PATH, &budgeted, &json!({"model": "unpriced", "input": "x"})).await;
     answer.assert_error(400, "invalid_request_error", None, Some("model"));
     for expected in [200, 200, 429] {

@@ -104,7 +104,7 @@ async fn fields_that_would_be_lost_and_lanes_are_told_for_every_shape_and_for_wh
         assert_eq!(explained["candidates"][0]["lane"], lane);
     }
     let claude = json!({"provider": "anthropic", "credentials": {"apiKey": "sk-stub"}});
-    world.deploy_with("my/messages", "claude-sonnet-4-5", claude).await;
+    world.deploy_with("my/messages", "claude-fable-5", claude).await;
     let parameters = json!({"publicModel": "my/messages", "parameters": {"logit_bias": {"50256": -100}}});
     let explained = explain(&world, parameters).await;
     assert_eq!(explained["candidates"][0]["dropped"], json!(["logit_bias"]), "{explained}");

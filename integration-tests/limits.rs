@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::support::wait::soon;
-use crate::support::{Answer, TestGateway, chat, chat_stream};
+use crate::support::{Answer, PROVIDER_KEY, TestGateway, chat, chat_stream};
 
 /// The stub answers with five tokens in and five out; at this price that is one cent.
 const STUB: &str = "stub-echo-request";
@@ -223,6 +223,84 @@ async fn what_cannot_be_priced_is_refused_to_keys_with_a_budget_alone() {
         let answer = gateway.client.chat(&capped, &request).await;
         answer.refused((400, "invalid_request_error", "", param));
         assert_eq!(gateway.client.chat(&free, &request).await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn fields_that_change_the_price_are_priced_where_the_model_has_a_price_for_them_and_named_where_not() {
+    let gateway = gateway().await;
+    for (name, provider, upstream, known) in [
+        ("chat", "openai", "gpt-4.1", "gpt-4.1"),
+        ("responses", "openai", "text", "gpt-4.1"),
+        ("messages", "anthropic", "text", "claude-opus-5"),
+    ] {
+        let deployment = json!({
+            "publicModel": name, "provider": provider, "upstreamModel": upstream, "catalogModel": known,
+            "credentials": {"apiKey": PROVIDER_KEY, "baseUrl": gateway.stub.base_url()},
+        });
+        gateway.create_deployment(&deployment).await;
+    }
+    let (_, capped) = key(&gateway, json!({"maxBudgetCents": 100_000})).await;
+    let (_, hard) = key(&gateway, json!({"maxBudgetCents": 100_000, "budgetMode": "hard"})).await;
+    let (_, free) = key(&gateway, json!({})).await;
+    let [(chat_path, chat), (responses_path, responses), (messages_path, messages)] = [
+        ("/v1/chat/completions", chat("chat")),
+        ("/v1/responses", json!({"model": "responses", "input": "Hello", "store": false})),
+        (
+            "/v1/messages",
+            json!({"model": "messages", "max_tokens": 5,
+            "messages": [{"role": "user", "content": "Hello"}]}),
+        ),
+    ];
+    let search = json!([{"type": "web_search_20250305", "name": "web_search", "max_uses": 2}]);
+    // A field and its value; what a budget says of it, and a hard one.
+    for (path, request, field, value, named, named_hard) in [
+        (chat_path, &chat, "service_tier", json!("priority"), "", ""),
+        (chat_path, &chat, "service_tier", json!("auto"), "", ""),
+        (chat_path, &chat, "service_tier", json!("flex"), "service_tier", "service_tier"),
+        (chat_path, &chat, "web_search_options", json!({}), "web_search_options", "web_search_options"),
+        (chat_path, &chat, "n", json!(2), "", ""),
+        (responses_path, &responses, "tools", json!([{"type": "web_search"}]), "", "tools[0].type"),
+        (
+            responses_path,
+            &responses,
+            "tools",
+            json!([{"type": "code_interpreter", "container": {"type": "auto"}}]),
+            "tools[0].type",
+            "tools[0].type",
+        ),
+        (messages_path, &messages, "speed", json!("fast"), "", ""),
+        (messages_path, &messages, "inference_geo", json!("us"), "", ""),
+        (messages_path, &messages, "inference_geo", json!("eu"), "inference_geo", "inference_geo"),
+        (messages_path, &messages, "tools", search, "", "tools[0].type"),
+    ] {
+        let mut request = request.clone();
+        request[field] = value;
+        for (key, named) in [(&capped, named), (&hard, named_hard), (&free, "")] {
+            let answer = post(&gateway, key, path, &request).await;
+            if named.is_empty() {
+                assert_eq!(answer.status, 200, "{request}: {}", answer.text());
+            } else {
+                assert_eq!(answer.status, 400, "{request}: {}", answer.text());
+                let said = answer.text();
+                assert!(said.contains(named), "{request}: {said}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_an_estimate_would_refuse_is_counted_first() {
+    let gateway = gateway().await;
+    deploy(&gateway, "exact", "gpt-4.1", json!({})).await;
+    let (_, secret) = key(&gateway, json!({"tpm": 3_600})).await;
+    // 14,000 bytes are thought to be 4,000 tokens; they are 3,000 of those that this model has.
+    let text = "one two three ".repeat(1_000);
+    for (model, status) in [("exact", 200), ("priced", 429)] {
+        let mut request = bounded(model);
+        request["messages"][0]["content"] = json!(text);
+        let answer = gateway.client.chat(&secret, &request).await;
+        assert_eq!(answer.status, status, "{model}: {}", answer.text());
     }
 }
 

@@ -13,14 +13,20 @@ mod cli;
 #[cfg(test)]
 mod count_tokens;
 #[cfg(test)]
+mod discovery;
+#[cfg(test)]
 mod edges;
 mod embeddings;
 #[cfg(test)]
 mod explain;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod fleet;
 #[cfg(test)]
 mod gemini;
+#[cfg(test)]
+mod hedging;
 #[cfg(test)]
 mod hosts;
 #[cfg(test)]
@@ -46,11 +52,15 @@ mod parameters;
 #[cfg(test)]
 mod probe;
 #[cfg(test)]
+mod records;
+#[cfg(test)]
 mod redis_servers;
 #[cfg(test)]
 mod relay;
 #[cfg(test)]
 mod reliability;
+#[cfg(test)]
+mod reliability_fleet;
 #[cfg(test)]
 mod remote_content;
 #[cfg(test)]
@@ -61,6 +71,8 @@ mod resilience;
 mod responses_state;
 #[cfg(test)]
 mod routing;
+#[cfg(test)]
+mod shared_health;
 #[cfg(test)]
 mod shared_limits;
 #[cfg(test)]

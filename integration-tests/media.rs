@@ -1,12 +1,15 @@
 //! Sound and pictures from end to end: uploads, every wire, streams, and the frame that they share with text: keys, limits,
 //! records, retries.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
 use crate::support::Answer;
 use crate::support::stub_provider::media::PIXEL;
+use crate::support::wait::soon;
 use crate::world::World;
 
 const LISTEN: &str = "/v1/audio/transcriptions";
@@ -244,6 +247,22 @@ async fn speech_that_breaks_off_does_not_look_whole() {
 }
 
 #[tokio::test]
+async fn a_slow_listener_slows_the_provider_and_one_who_leaves_ends_it() {
+    let world = World::of(&["stub-speak-flood"]).await;
+    let bearer = format!("Bearer {}", world.key);
+    let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+    let body = json!({"model": "my/speak-flood", "input": "x", "voice": "alloy"}).to_string();
+    let mut answer = world.client.open("POST", SPEAK, &headers, body).await;
+    answer.next().await.unwrap();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    // All of it would be 256 MiB.
+    let sent = world.stub.sent_bytes() >> 20;
+    assert!(sent < 64, "{sent} MiB were read for a client that takes nothing");
+    drop(answer);
+    soon("the provider to be left", world.stub.hang_ups_reach(1)).await;
+}
+
+#[tokio::test]
 async fn images_come_in_base64_from_every_wire() {
     let world = World::of(&[]).await;
     world.deploy_with("openai", "gpt-image-2", json!({"provider": "openai"})).await;
@@ -426,7 +445,9 @@ async fn an_image_at_a_url_of_the_provider_is_fetched_under_guard() {
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn memory_stays_flat_while_pictures_are_uploaded() {
-    let megabytes = if std::env::var("UNIFIED_RELIABILITY").is_ok_and(|form| form == "long") { 30 } else { 4 };
+    #[expect(clippy::disallowed_methods, reason = "what `make reliability` asks for is no setting")]
+    let is_long = std::env::var("UNIFIED_RELIABILITY").is_ok_and(|form| form == "long");
+    let megabytes = if is_long { 30 } else { 4 };
     let world = World::of(&[]).await;
     world
         .deploy_with("cut", "stub-draw", json!({"credentials": {"apiKey": "x", "baseUrl": "http://127.0.0.1:9/v1"}}))

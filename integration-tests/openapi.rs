@@ -9,7 +9,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 use unified_gateway::api::openapi;
 
-use crate::support::{Answer, MASTER_KEY, TestGateway, chat};
+use crate::support::{Answer, MASTER_KEY, TestGateway};
 
 const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 
@@ -103,8 +103,6 @@ async fn resource(gateway: &TestGateway, path: &str) -> String {
         let request = json!({"model": "echo", "input": "Hello", "store": true});
         let made = send(gateway, "POST", "/v1/responses", &request).await.json();
         made["id"].as_str().unwrap().to_owned()
-    } else if path == "/admin/logs/{id}" {
-        send(gateway, "POST", "/v1/chat/completions", &chat("echo")).await.header("x-request-id").unwrap().to_owned()
     } else {
         if path.starts_with("/admin/fallbacks/") {
             gateway.set_chain("echo", "general", &["spare"]).await;

@@ -49,7 +49,7 @@ async fn searches_are_priced_by_the_unit() {
     let world = World::of(&[]).await;
     world.deploy_with("cohere", "rerank-v3.5", json!({"provider": "cohere"})).await;
     world.deploy("unpriced", "stub-rank").await;
-    let (id, key) = world.create_key(&json!({"name": "a", "budgetCents": "0.3"})).await;
+    let (id, key) = world.create_key(&json!({"name": "a", "maxBudgetCents": "0.3"})).await;
     post(&world, "/v1/rerank", &key, &question("cohere")).await.ok();
     let usage = world.configure("GET", &format!("/admin/keys/{id}/usage"), &Value::Null).await;
     assert_eq!(usage["spendCents"], "0.2");
@@ -82,6 +82,6 @@ async fn content_is_judged() {
     let body = json!({"model": "mistral", "input": [{"type": "text", "text": "harm"}]});
     let answer = post(&world, "/v1/moderations", &world.key, &body).await.ok();
     assert_eq!(answer["results"][0]["categories"]["violence"], true);
-    let (_, budgeted) = world.create_key(&json!({"name": "b", "budgetCents": "1"})).await;
+    let (_, budgeted) = world.create_key(&json!({"name": "b", "maxBudgetCents": "1"})).await;
     post(&world, "/v1/moderations", &budgeted, &json!({"input": "fine"})).await.ok();
 }

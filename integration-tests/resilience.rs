@@ -244,6 +244,111 @@ async fn a_stream_says_in_its_last_event_how_it_was_routed() {
     let last: Value = serde_json::from_str(answer.events().await.last().unwrap()).unwrap();
     assert_eq!(last["type"], "response.completed");
     routed(&last["unified_routing"]);
+    let message = json!([{"role": "user", "content": "Hello"}]);
+    let request = json!({"model": "my/pool", "max_tokens": 50, "messages": message, "stream": true});
+    let answer = asking(&world, "/v1/messages", &request).await;
+    let last: Value = serde_json::from_str(answer.events().await.last().unwrap()).unwrap();
+    assert_eq!(last["type"], "message_stop");
+    routed(&last["unified_routing"]);
+}
+
+#[tokio::test]
+async fn an_error_says_how_it_was_routed_when_it_is_asked() {
+    let world = World::of(&["stub-500", "stub-stream-error-mid"]).await;
+    world.set_policy(&json!({"maxAttempts": 2})).await;
+    settings(&world, json!({"allowedFails": 99})).await;
+    let message = json!([{"role": "user", "content": "Hello"}]);
+    for stream in [false, true] {
+        for (path, body) in [
+            (CHAT, json!({"model": "my/500", "messages": message, "stream": stream})),
+            ("/v1/responses", json!({"model": "my/500", "input": "Hello", "stream": stream})),
+            ("/v1/messages", json!({"model": "my/500", "max_tokens": 50, "messages": message, "stream": stream})),
+        ] {
+            let answer = asking(&world, path, &body).await;
+            assert_eq!(answer.status, 502, "{path}: {}", answer.text());
+            let routing = &answer.json()["unified_routing"];
+            assert!(answer.json()["error"]["message"].is_string(), "{}", answer.text());
+            assert_eq!((&routing["attempt_count"], &routing["served_by"]), (&json!(2), &Value::Null), "{path}");
+            assert_eq!(routing["attempts"][1]["error_class"], "transient", "{path}: {routing}");
+            world.assert_nothing_leaks(&answer);
+        }
+    }
+    // Nothing was called: that is said, too.
+    settings(&world, json!({"allowedFails": 0, "cooldownSeconds": 60})).await;
+    world.ask("my/500").await;
+    let answer = asking(&world, CHAT, &question("my/500")).await;
+    answer.assert_error(503, "server_error", Some("deployments_in_cooldown"), None);
+    assert_eq!(answer.json()["unified_routing"]["attempt_count"], 0);
+    assert!(world.ask("my/500").await.json().get("unified_routing").is_none());
+}
+
+#[tokio::test]
+async fn a_stream_that_breaks_or_commits_by_the_clock_says_in_its_last_frame_how_it_was_routed() {
+    let world = World::of(&["stub-stream-error-mid", "stub-late", "stub-late-error"]).await;
+    let answer = asking(&world, CHAT, &chat_stream("my/stream-error-mid")).await;
+    let broken = answer.events().await.into_iter().find(|event| event.contains("\"error\"")).unwrap();
+    let broken: Value = serde_json::from_str(&broken).unwrap();
+    assert_eq!(broken["unified_routing"]["attempts"][0]["ok"], false, "{broken}");
+    world.set_policy(&json!({"commitByMs": 100, "maxAttempts": 1})).await;
+    let answer = asking(&world, CHAT, &chat_stream("my/late")).await;
+    assert_eq!((answer.status, answer.header("x-unified-served-by")), (200, None), "not known when it committed");
+    let events = answer.events().await;
+    let last: Value = serde_json::from_str(&events[events.len() - 2]).unwrap();
+    assert!(last["unified_routing"]["served_by"].as_str().unwrap().starts_with("dep_"), "{last}");
+    let answer = asking(&world, CHAT, &chat_stream("my/late-error")).await;
+    let failed = answer.events().await.into_iter().find(|event| event.contains("\"error\"")).unwrap();
+    let failed: Value = serde_json::from_str(&failed).unwrap();
+    assert_eq!((answer.status, &failed["unified_routing"]["attempt_count"]), (200, &json!(1)), "{failed}");
+}
+
+#[tokio::test]
+async fn requests_of_a_session_go_to_one_deployment_where_that_is_switched_on() {
+    let world = World::of(&[]).await;
+    for upstream in ["gpt-a", "gpt-b", "gpt-c", "gpt-d"] {
+        world.deploy("my/pool", upstream).await;
+    }
+    let served = async |session: &str, body: &Value| {
+        let bearer = format!("Bearer {}", world.key);
+        let mut headers = vec![("authorization", bearer.as_str()), ("content-type", "application/json"), ASKING];
+        if !session.is_empty() {
+            headers.push(("x-unified-session", session));
+        }
+        let answer = world.client.send("POST", CHAT, &headers, body.to_string()).await;
+        answer.header("x-unified-served-by").unwrap_or_else(|| panic!("{}", answer.text())).to_owned()
+    };
+    let all = async |session: &str, body: &Value| {
+        let mut seen = std::collections::BTreeSet::new();
+        for _ in 0..12 {
+            seen.insert(served(session, body).await);
+        }
+        seen
+    };
+    let plain = question("my/pool");
+    assert!(all("one", &plain).await.len() > 1, "off by default");
+    settings(&world, json!({"modelOverrides": {"my/pool": {"sessionPinning": true}}})).await;
+    let first = all("one", &plain).await;
+    assert_eq!(first.len(), 1);
+    let mut cached = plain.clone();
+    cached["prompt_cache_key"] = json!("one");
+    assert_eq!(all("", &cached).await, first, "the key of the prompt's cache is a session, too");
+    assert_eq!(
+        all("one", &json!({"model": "my/pool", "messages": plain["messages"], "prompt_cache_key": "two"})).await,
+        first
+    );
+    assert!(all("", &plain).await.len() > 1, "without a session chance decides");
+    let mut homes = std::collections::BTreeSet::new();
+    for session in 0..24 {
+        homes.insert(served(&format!("session {session}"), &plain).await);
+    }
+    assert!(homes.len() > 2, "{homes:?}");
+    let explained =
+        world.configure("POST", "/admin/route/explain", &json!({"publicModel": "my/pool", "session": "one"})).await;
+    assert_eq!(explained["pinnedBy"], "session");
+    assert_eq!(explained["candidates"][0]["opaqueId"].as_str(), first.first().map(String::as_str));
+    settings(&world, json!({"sessionPinning": true, "modelOverrides": {"my/pool": {"sessionPinning": false}}})).await;
+    assert!(all("one", &plain).await.len() > 1, "what is said of a model counts");
+    let empty = world.admin("PUT", "/admin/router-settings", &json!({"modelOverrides": {"my/pool": {}}})).await;
+    empty.assert_error(400, "invalid_request_error", None, Some("modelOverrides.my/pool"));
 }
 
 /// One failed attempt and one that served.

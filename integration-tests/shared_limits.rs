@@ -118,7 +118,8 @@ impl Fleet {
     async fn stored(&self, id: &str) -> (i64, i64, i64) {
         let mut connection = PgConnection::connect(&self.database.url()).await.unwrap();
         let sums = "SELECT COALESCE((SELECT SUM(spent) FROM key_spend WHERE key_id = $1::uuid), 0)::bigint,
-            COALESCE(SUM(cost_nanocents), 0)::bigint, COUNT(*) FROM operations WHERE key_id = $1::uuid";
+            COALESCE(SUM(cost_nanocents), 0)::bigint, COUNT(*) FROM operations
+            WHERE key_id = $1::uuid AND outcome <> 'error'";
         sqlx::query_as(sums).bind(id).fetch_one(&mut connection).await.unwrap()
     }
 }

@@ -45,17 +45,18 @@ use crate::domain::audit::Caller;
 use crate::domain::deployment::{DeploymentDraft, DeploymentSpec};
 use crate::domain::ids::Revision;
 use crate::domain::names::PublicModel;
+use crate::domain::ports::SharedHealth;
 use crate::domain::replica::ReplicaId;
 use crate::domain::secret::{Credentials, ExposeSecret};
 use crate::fault::{Fault, Kind, Outcome};
 use crate::gateway::{Bounds, Caching, ErrorDetail, Gateway, Parts as GatewayParts, StateParts, States};
 use crate::ledger::Ledger;
 use crate::ledger::memory::MemoryLedger;
-use crate::ledger::redis::{RedisLedger, RedisLink, Setup, beat, close};
+use crate::ledger::redis::{RedisHealth, RedisLedger, RedisLink, Setup, beat, close};
 use crate::ledger::settle::Recorder;
 use crate::ledger::spool::{MOST_BYTES, Spool};
 use crate::providers;
-use crate::routing::{Health, ProbeDeployment, Publisher, Snapshot};
+use crate::routing::{Health, ProbeDeployment, Publisher, Shared, Snapshot};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::otel::Sent;
 use crate::telemetry::rate::Rate;
@@ -142,6 +143,7 @@ pub async fn start_among(config: Config, places: Places) -> Outcome<Running> {
         config;
     let is_strict = store_settings.readiness == Strictness::Strict;
     let redis = store_settings.databases.as_ref().and_then(|databases| databases.redis.as_ref());
+    let news_url = redis.cloned();
     let answers_in = redis.cloned();
     let redis = redis.map(|url| RedisLink::new(url, LEDGER_PREFIX)).transpose()?;
     if let Some(link) = &redis {
@@ -198,6 +200,14 @@ pub async fn start_among(config: Config, places: Places) -> Outcome<Running> {
         Some(shared) => Arc::clone(shared) as Arc<dyn Ledger>,
         None => Arc::new(MemoryLedger::new(Arc::clone(&clock), Arc::clone(&recorder))),
     };
+    let health = Arc::new(Health::new(clock.instant()));
+    let replica = identity.id.as_uuid().to_string();
+    let news = news_url.map(|url| RedisHealth::new(&url, LEDGER_PREFIX, replica, Arc::clone(&clock)));
+    let news = news.transpose()?.map(Arc::new);
+    if let Some(news) = &news {
+        health.share(Arc::clone(news) as Arc<dyn SharedHealth>);
+    }
+    let hears = Shared::new(Arc::clone(&health), Arc::clone(&publisher), Arc::clone(&clock));
     let calls = ClientSettings {
         connect_timeout: upstream.connect_timeout,
         extra_authorities_pem: upstream.extra_authorities.map(|bundle| bundle.pem),
@@ -213,7 +223,6 @@ pub async fn start_among(config: Config, places: Places) -> Outcome<Running> {
         clock: &clock,
     };
     let tracer = telemetry::start(telemetry_parts, &background, must_end.clone())?;
-    let health = Arc::new(Health::new(clock.instant()));
     let client = HttpClient::new(&calls)?;
     let connects = client.connects();
     let room = Capacity { bytes: cache.max_bytes, entries: cache.max_entries };
@@ -230,6 +239,7 @@ pub async fn start_among(config: Config, places: Places) -> Outcome<Running> {
         ledger: Arc::clone(&ledger),
         health: Arc::clone(&health),
         learned: Arc::default(),
+        refusals: Arc::default(),
         bounds: Bounds {
             reply_bytes: MAX_REPLY_BYTES,
             error_bytes: MAX_ERROR_BYTES,
@@ -375,6 +385,12 @@ pub async fn start_among(config: Config, places: Places) -> Outcome<Running> {
         });
         seen
     });
+    if let Some(news) = news {
+        let stop = last_breath.clone();
+        background.start(async move {
+            _ = stop.run_until_cancelled(news.run(Arc::new(hears))).await;
+        });
+    }
     if let Some(cache) = shared {
         let stop = last_breath.clone();
         background.start(async move {

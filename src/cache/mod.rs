@@ -3,8 +3,12 @@
 //! [`ResponseCache`] is the contract. [`memory`] keeps answers in this process; [`redis`] keeps them for replicas
 //! together. A cache never fails a request: one that cannot be reached is [`Found::Away`], and nothing is kept.
 //!
+//! Both pass `conformance`.
+//!
 //! What a key is made of, and which answers may be kept, is decided by the gateway; here it is 32 bytes.
 
+#[cfg(test)]
+mod conformance;
 pub mod memory;
 pub mod redis;
 

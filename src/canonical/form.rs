@@ -26,6 +26,15 @@ pub enum FieldValue {
     Text(String),
     /// A file.
     File(FileRef),
+    /// A file whose bytes are at hand: one that came inside JSON.
+    Inline {
+        /// A name with the extension of what it is.
+        name: String,
+        /// What it is.
+        media_type: String,
+        /// Its bytes.
+        content: Bytes,
+    },
 }
 
 /// A file of a request.
@@ -63,7 +72,7 @@ impl Form {
     pub fn texts(&self, name: &str) -> impl Iterator<Item = &str> {
         self.fields.iter().filter(move |field| field.is(name)).filter_map(|field| match &field.value {
             FieldValue::Text(text) => Some(text.as_str()),
-            FieldValue::File(_) => None,
+            FieldValue::File(_) | FieldValue::Inline { .. } => None,
         })
     }
 
@@ -71,7 +80,7 @@ impl Form {
     pub fn files(&self, name: &str) -> impl Iterator<Item = &FileRef> {
         self.fields.iter().filter(move |field| field.is(name)).filter_map(|field| match &field.value {
             FieldValue::File(file) => Some(file),
-            FieldValue::Text(_) => None,
+            FieldValue::Text(_) | FieldValue::Inline { .. } => None,
         })
     }
 

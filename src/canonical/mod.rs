@@ -6,6 +6,7 @@ pub mod text;
 
 pub use crate::domain::capability::OperationProfile;
 pub use crate::domain::operation::{Operation, Transport};
+pub use crate::domain::terms;
 pub use crate::domain::usage::TokenUsage;
 pub use form::{BodyPart, Field, FieldValue, FileRef, Form};
 pub use json::Json;

@@ -15,6 +15,7 @@ use crate::domain::capability::{
 use crate::domain::money::{MoneyError, NanoCents};
 use crate::domain::operation::{Operation, Transport};
 use crate::domain::price::{PriceTier, Pricing};
+use crate::domain::terms::Factor;
 
 /// Wire words that the data may use although no preset speaks them yet: they are facts about the model.
 const UNSPOKEN: [&str; 10] = [
@@ -157,6 +158,7 @@ struct PriceLine {
     cache_write_1h: Option<String>,
     tiers: Vec<TierLine>,
     units: Pairs<String>,
+    factors: Pairs<String>,
 }
 
 #[derive(Deserialize)]
@@ -259,6 +261,11 @@ fn pricing(line: PriceLine, problems: &mut Problems) -> Pricing {
     let units =
         line.units.0.into_iter().filter_map(|(unit, text)| problems.price(&unit, &text).map(|price| (unit, price)));
     let units = units.collect();
+    let factors =
+        line.factors.0.into_iter().filter_map(|(name, text)| {
+            problems.word("factor", &text, Factor::parse(&text)).map(|factor| (name, factor))
+        });
+    let factors = factors.collect();
     Pricing {
         input: problems.maybe_price("input", line.input.as_ref()),
         output: problems.maybe_price("output", line.output.as_ref()),
@@ -267,6 +274,7 @@ fn pricing(line: PriceLine, problems: &mut Problems) -> Pricing {
         cache_write_1h: problems.maybe_price("cache_write_1h", line.cache_write_1h.as_ref()),
         tiers,
         units,
+        factors,
     }
 }
 

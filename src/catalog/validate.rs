@@ -7,6 +7,7 @@ use crate::domain::capability::{EmbeddingDimensions, OperationProfile, Reasoning
 use crate::domain::operation::Operation;
 use crate::domain::preset::Preset;
 use crate::domain::price::Pricing;
+use crate::domain::terms::{Service, US};
 
 /// No model takes or writes more tokens than this; a larger figure is a slip of the pen.
 const MOST_TOKENS: u64 = 100_000_000;
@@ -161,6 +162,14 @@ fn check_pricing(pricing: &Pricing, add: &mut impl FnMut(String)) {
     }
     if !pricing.tiers.is_sorted_by(|lower, higher| lower.above_input_tokens < higher.above_input_tokens) {
         add("tiers must ascend, each threshold once".to_owned());
+    }
+    for (position, (name, _)) in pricing.factors.iter().enumerate() {
+        if name != US && !Service::NAMED.iter().any(|service| service.word() == Some(name)) {
+            add(format!("`{name}` is not a known factor"));
+        }
+        if pricing.factors.iter().take(position).any(|(known, _)| known == name) {
+            add(format!("factor `{name}` is stated twice"));
+        }
     }
     let mut seen = BTreeSet::new();
     for (unit, _) in &pricing.units {

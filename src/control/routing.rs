@@ -222,6 +222,7 @@ pub(super) fn patched(before: &RouterSettings, patch: SettingsPatch) -> Outcome<
     let mut settings = before.clone();
     patch.routing_strategy.apply_or(&mut settings.routing_strategy, RoutingStrategy::default());
     patch.model_overrides.apply_or(&mut settings.model_overrides, BTreeMap::new());
+    patch.session_pinning.apply_or(&mut settings.session_pinning, default.session_pinning);
     for (field, change, default) in [
         (&mut settings.allowed_fails, patch.allowed_fails, default.allowed_fails),
         (&mut settings.cooldown_seconds, patch.cooldown_seconds, default.cooldown_seconds),
@@ -267,8 +268,12 @@ fn check(before: &RouterSettings, after: &RouterSettings) -> Outcome<()> {
     if after.model_overrides.len() > MAX_OVERRIDES {
         problems.add("modelOverrides", format!("must be at most {MAX_OVERRIDES}"));
     }
-    for model in after.model_overrides.keys() {
-        problems.check(&format!("modelOverrides.{model}"), check_model_name(model));
+    for (model, differs) in &after.model_overrides {
+        let field = format!("modelOverrides.{model}");
+        problems.check(&field, check_model_name(model));
+        if differs.is_empty() {
+            problems.add(field, "must say what differs: `routingStrategy`, `sessionPinning` or `hedging`");
+        }
     }
     for (operation, policy) in &after.execution_policies {
         if let Err((field, description)) = policy.check() {

@@ -68,6 +68,15 @@ pub enum StreamError {
     Malformed(&'static str),
 }
 
+/// How far a streamed answer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Progress {
+    /// Whether reasoning was streamed.
+    pub has_reasoned: bool,
+    /// Whether anything else of the answer was: text, a tool call, sound.
+    pub has_answered: bool,
+}
+
 /// Watches and splices one streamed answer.
 pub trait NativeStream: Send {
     /// Takes one event, writes what the client is to get of it to `out`, and says what it means.
@@ -102,6 +111,11 @@ pub trait NativeStream: Send {
 
     /// Finish reason seen so far.
     fn finish_reason(&self) -> Option<&str>;
+
+    /// How far the answer is.
+    fn progress(&self) -> Progress {
+        Progress { has_reasoned: false, has_answered: self.output_bytes() > 0 }
+    }
 
     /// Bytes of text, reasoning and tool arguments seen so far, for an estimate where usage never came.
     fn output_bytes(&self) -> u64;

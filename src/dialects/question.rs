@@ -132,6 +132,8 @@ pub struct Ways {
     pub top_n: &'static str,
     /// Whether it takes `return_documents`.
     pub takes_return_documents: bool,
+    /// Whether it takes `max_tokens_per_doc`.
+    pub takes_max_tokens_per_doc: bool,
 }
 
 impl Ways {
@@ -144,6 +146,7 @@ impl Ways {
         refuses: &[],
         top_n: "top_n",
         takes_return_documents: false,
+        takes_max_tokens_per_doc: false,
     };
 
     /// What is sure of a host that speaks the OpenAI wire.

@@ -211,7 +211,7 @@ impl RawObject {
     /// Starts a list of changes.
     #[must_use]
     pub fn splice(&self) -> Splice<'_> {
-        Splice { object: self, edits: Vec::new(), added: Vec::new(), removed: 0 }
+        Splice { object: self, edits: Vec::new(), added: Vec::new(), removed: Vec::new() }
     }
 }
 
@@ -221,7 +221,8 @@ pub struct Splice<'a> {
     object: &'a RawObject,
     edits: Vec<(Range<usize>, Bytes)>,
     added: Vec<(&'static str, Bytes)>,
-    removed: usize,
+    /// Positions of members that are taken out.
+    removed: Vec<usize>,
 }
 
 impl Splice<'_> {
@@ -242,22 +243,23 @@ impl Splice<'_> {
 
     /// Takes a member out, with the comma that belongs to it.
     pub fn remove(&mut self, key: &str) {
+        let position = self.object.members.iter().position(|member| self.object.key(member) == key);
+        self.removed.extend(position.filter(|position| !self.removed.contains(position)));
+    }
+
+    /// What is taken out: from the end of the member before, or through the comma behind where none that stays is before.
+    fn removals(&self) -> Vec<(Range<usize>, Bytes)> {
         let members = &self.object.members;
-        let Some(position) = members.iter().position(|member| self.object.key(member) == key) else { return };
-        let Some(member) = members.get(position) else { return };
-        let before = position.checked_sub(1).and_then(|previous| members.get(previous));
-        let range = match (before, members.get(position + 1)) {
-            (Some(previous), _) => previous.value.end..member.value.end,
-            // The first member: from the brace to behind the comma.
-            (None, Some(_)) => {
-                let rest = self.object.bytes.get(member.value.end..).unwrap_or_default();
-                let comma = memchr::memchr(b',', rest).map_or(0, |at| at + 1);
-                self.open() + 1..member.value.end + comma
-            }
-            (None, None) => self.open() + 1..member.value.end,
+        let first_kept = (0..members.len()).find(|position| !self.removed.contains(position));
+        let range = |position: &usize| {
+            let end = members.get(*position)?.value.end;
+            let before = position.checked_sub(1).and_then(|previous| members.get(previous));
+            let start = before.map_or(self.open() + 1, |previous| previous.value.end);
+            let has_comma = first_kept.is_some_and(|kept| *position < kept);
+            let rest = self.object.bytes.get(end..).filter(|_| has_comma).unwrap_or_default();
+            Some((start..end + memchr::memchr(b',', rest).map_or(0, |at| at + 1), Bytes::new()))
         };
-        self.edits.push((range, Bytes::new()));
-        self.removed += 1;
+        self.removed.iter().filter_map(range).collect()
     }
 
     /// The changed object, in pieces.
@@ -266,6 +268,7 @@ impl Splice<'_> {
         if !self.added.is_empty() {
             self.edits.push(self.addition());
         }
+        self.edits.extend(self.removals());
         self.edits.sort_by_key(|(range, _)| (range.start, range.end));
         let mut pieces = Vec::with_capacity(self.edits.len() * 2 + 1);
         let mut from = 0;
@@ -291,7 +294,7 @@ impl Splice<'_> {
 
     fn addition(&self) -> (Range<usize>, Bytes) {
         let close = memchr::memrchr(b'}', &self.object.bytes).unwrap_or_default();
-        let mut is_first = self.object.members.len() == self.removed;
+        let mut is_first = self.object.members.len() == self.removed.len();
         let mut json = Vec::with_capacity(64);
         for (key, value) in &self.added {
             if !is_first {
@@ -423,6 +426,13 @@ mod tests {
             ("{\"a\":1}", "z", "{\"a\":1}"),
         ] {
             assert_eq!(spliced(text, |splice| splice.remove(key)), expected, "{text} without {key}");
+        }
+        for order in [["a", "b"], ["b", "a"], ["c", "b"], ["a", "c"]] {
+            let text =
+                spliced("{ \"a\" : 1 , \"b\":2,\"c\":3 }", |splice| order.iter().for_each(|key| splice.remove(key)));
+            let left: Vec<&str> = ["a", "b", "c"].into_iter().filter(|key| !order.contains(key)).collect();
+            let read: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&text).unwrap();
+            assert_eq!(read.keys().map(String::as_str).collect::<Vec<_>>(), left, "{text}");
         }
         let all = spliced("{\"a\":1, \"b\":2}", |splice| {
             splice.remove("a");

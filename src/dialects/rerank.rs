@@ -26,6 +26,9 @@ const TOKENS_PER_CHUNK: u64 = 500;
 /// Few bytes for a token, so that units are not underestimated.
 const BYTES_PER_TOKEN: u64 = 3;
 
+/// Tokens of a document that are read at most; a field of Cohere's.
+const BOUND: &str = "max_tokens_per_doc";
+
 /// A client's request for a reranking.
 #[derive(Debug)]
 pub struct Reranking {
@@ -154,7 +157,13 @@ impl Question for Reranking {
         if self.documents.iter().any(|document| matches!(document, Document::Object(..))) {
             splice.set("documents", Bytes::from(self.plain_documents()));
         }
-        Ok(Posed { sends: vec![Sending::json(splice.finish())], dropped: Vec::new() })
+        let mut dropped = Vec::new();
+        let bound = self.raw.get(BOUND).filter(|json| *json != b"null");
+        if bound.is_some() && !to.ways.takes_max_tokens_per_doc && !to.forwards {
+            splice.remove(BOUND);
+            dropped.push(super::dropped(BOUND));
+        }
+        Ok(Posed { sends: vec![Sending::json(splice.finish())], dropped })
     }
 
     fn read(&self, from: &Recipient<'_>, answers: Vec<Answered>) -> Result<NativeReply, ReplyError> {
@@ -400,9 +409,10 @@ mod tests {
             let posed = with(ways, |to| ask(&body).write(to)).unwrap();
             serde_json::from_slice(&join(&posed.sends[0].body)).unwrap()
         };
-        let plain = json!({"model": "up", "query": "q", "documents": ["a", "b", "c"], "top_n": 2,
-            "max_tokens_per_doc": 512});
+        let mut plain = json!({"model": "up", "query": "q", "documents": ["a", "b", "c"], "top_n": 2});
         assert_eq!(sent(Ways::HOST), plain);
+        plain["max_tokens_per_doc"] = json!(512);
+        assert_eq!(sent(Ways { takes_max_tokens_per_doc: true, ..Ways::HOST }), plain);
         let voyage = sent(Ways { top_n: "top_k", takes_return_documents: true, ..Ways::HOST });
         assert_eq!(
             (&voyage["top_k"], &voyage["top_n"], &voyage["return_documents"]),

@@ -1,10 +1,10 @@
 //! A provider's stream in one wire, as a client's stream in another.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::{Bytes, BytesMut};
 
-use super::native::{NativeStream, Signal, StreamError};
+use super::native::{NativeStream, Progress, Signal, StreamError};
 use super::node::Node;
 use super::{Decode, Encode};
 use crate::canonical::TokenUsage;
@@ -19,19 +19,51 @@ pub struct Translation {
     deltas: Vec<Delta>,
     finish: Option<Finish>,
     usage: Option<TokenUsage>,
+    service: Option<String>,
     output_bytes: u64,
     is_done: bool,
+    /// Parts that are reasoning.
+    thoughts: BTreeSet<u32>,
+    progress: Progress,
 }
 
 impl Translation {
     /// Puts the two together.
     #[must_use]
     pub fn new(decoder: Box<dyn Decode>, encoder: Box<dyn Encode>) -> Self {
-        Self { decoder, encoder, deltas: Vec::new(), finish: None, usage: None, output_bytes: 0, is_done: false }
+        Self {
+            decoder,
+            encoder,
+            deltas: Vec::new(),
+            finish: None,
+            usage: None,
+            service: None,
+            output_bytes: 0,
+            is_done: false,
+            thoughts: BTreeSet::new(),
+            progress: Progress::default(),
+        }
+    }
+
+    /// Notes how far the answer is.
+    fn note_progress(&mut self, delta: &Delta) {
+        match delta {
+            Delta::Begin { part, kind: PartKind::Reasoning { .. } } => {
+                self.thoughts.insert(*part);
+            }
+            Delta::Summary { .. } => self.progress.has_reasoned = true,
+            Delta::Text { part, .. } if self.thoughts.contains(part) => self.progress.has_reasoned = true,
+            Delta::Text { .. }
+            | Delta::Begin {
+                kind: PartKind::ToolCall { .. } | PartKind::Image { .. } | PartKind::Native { .. }, ..
+            } => self.progress.has_answered = true,
+            _ => {}
+        }
     }
 
     /// Notes what a delta means.
     fn watch(&mut self, delta: &Delta) -> Signal {
+        self.note_progress(delta);
         match delta {
             Delta::Text { text, .. } | Delta::Summary { text, .. } => {
                 self.output_bytes += text.len() as u64;
@@ -52,12 +84,15 @@ impl Translation {
                 self.usage = Some(*usage);
                 Signal::Nothing
             }
+            Delta::ServiceTier(word) => {
+                self.service = Some(word.clone());
+                Signal::Nothing
+            }
             Delta::Start { .. }
             | Delta::Begin { .. }
             | Delta::Annotation { .. }
             | Delta::Logprobs { .. }
-            | Delta::End { .. }
-            | Delta::ServiceTier(_) => Signal::Nothing,
+            | Delta::End { .. } => Signal::Nothing,
         }
     }
 }
@@ -101,11 +136,15 @@ impl NativeStream for Translation {
     }
 
     fn usage(&self) -> Option<TokenUsage> {
-        self.usage
+        self.usage.map(|usage| usage.served_as(self.service.as_deref()))
     }
 
     fn finish_reason(&self) -> Option<&str> {
         self.finish.as_ref().map(Finish::as_str)
+    }
+
+    fn progress(&self) -> Progress {
+        self.progress
     }
 
     fn output_bytes(&self) -> u64 {

@@ -26,6 +26,7 @@ pub mod replica;
 pub mod response_state;
 pub mod secret;
 pub mod settings;
+pub mod terms;
 pub mod usage;
 pub mod virtual_key;
 pub mod window;

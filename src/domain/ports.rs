@@ -1,8 +1,10 @@
 //! Ports: what one room needs of another that it must not know. Backends implement them and the app wires them.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
-use super::ids::VirtualKeyId;
+use super::ids::{DeploymentId, Revision, VirtualKeyId};
 use super::record::OperationRecord;
 use super::response_state::{ResponseId, ResponseState, StateScope};
 use super::window::Window;
@@ -112,4 +114,72 @@ pub trait ResponseStates: Send + Sync {
     /// # Errors
     /// [`PortError`].
     async fn delete(&self, scope: StateScope, id: ResponseId, now: Timestamp) -> Result<bool, PortError>;
+}
+
+/// What a replica learned of how deployments do, for the others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HealthNews {
+    /// The circuit of a deployment is open, or it is quarantined.
+    Opened {
+        /// The deployment.
+        deployment: DeploymentId,
+        /// As it was then; a changed one starts afresh.
+        revision: Revision,
+        /// For so long.
+        wait: Duration,
+        /// How often the circuit has opened since the last whole answer.
+        openings: u32,
+    },
+    /// The circuit of a deployment is closed again.
+    Closed {
+        /// The deployment.
+        deployment: DeploymentId,
+        /// As it was then.
+        revision: Revision,
+    },
+    /// The provider of an upstream model asked to wait.
+    Throttled {
+        /// The upstream model at its account.
+        account: [u8; 16],
+        /// For so long.
+        wait: Duration,
+    },
+}
+
+/// Carries news of health between replicas. Beside requests, never in their way.
+pub trait SharedHealth: Send + Sync {
+    /// Whether the others can be reached. While not, each replica is on its own.
+    fn is_up(&self) -> bool;
+
+    /// Tells the others. Does not wait; what cannot be told now is lost, and each replica learns it by itself.
+    fn tell(&self, news: HealthNews);
+}
+
+/// A circuit whose cooldown is over, and that nobody tries yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HalfOpen {
+    /// The deployment.
+    pub deployment: DeploymentId,
+    /// As it is now.
+    pub revision: Revision,
+    /// How long one replica may take to try it.
+    pub lease: Duration,
+}
+
+/// Who hears the news of the others.
+pub trait HearHealth: Send + Sync {
+    /// Takes note.
+    fn hear(&self, news: HealthNews);
+
+    /// Circuits that wait for one replica to try them.
+    fn half_open(&self) -> Vec<HalfOpen>;
+
+    /// Says who tries a circuit: this replica, or another until `lease` is over.
+    fn settle_probe(&self, half_open: HalfOpen, is_ours: bool);
+
+    /// Whether this replica was to try a circuit and has no request that does.
+    fn is_idle(&self, half_open: HalfOpen) -> bool;
+
+    /// What is open and throttled now, for those who come later.
+    fn all(&self) -> Vec<HealthNews>;
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::money::NanoCents;
+use super::terms::{Factor, SearchSize, Terms, US};
 use super::usage::TokenUsage;
 
 /// A price per million tokens, in nano-cents.
@@ -26,6 +27,19 @@ pub struct Pricing {
     pub tiers: Vec<PriceTier>,
     /// Other units: key such as `per_image`, `per_minute`, `per_search_unit`; nano-cents per unit.
     pub units: Vec<(String, NanoCents)>,
+    /// What rates of tokens are multiplied by under other terms: key is the word of a [`Service`], or `us`.
+    pub factors: Vec<(String, Factor)>,
+}
+
+/// Terms whose price is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnknownTerm {
+    /// How it is served.
+    Service,
+    /// Where it is served.
+    Place,
+    /// Searches of the web.
+    Search,
 }
 
 /// Rates for the whole request when its input is larger than a threshold.
@@ -62,6 +76,7 @@ impl Pricing {
             cache_write_1h: overrides.cache_write_1h.or(self.cache_write_1h),
             tiers,
             units: if overrides.units.is_empty() { self.units.clone() } else { overrides.units.clone() },
+            factors: if overrides.factors.is_empty() { self.factors.clone() } else { overrides.factors.clone() },
         }
     }
 
@@ -75,6 +90,11 @@ impl Pricing {
 const PER: i128 = 1_000_000;
 const AUDIO_INPUT: &str = "audio_input_per_mtok";
 const AUDIO_OUTPUT: &str = "audio_output_per_mtok";
+const REASONING_OUTPUT: &str = "reasoning_output_per_mtok";
+const SEARCH: &str = "web_search_per_1k";
+const SEARCH_LOW: &str = "web_search_per_1k_low";
+const SEARCH_MEDIUM: &str = "web_search_per_1k_medium";
+const SEARCH_HIGH: &str = "web_search_per_1k_high";
 const SEARCH_UNIT: &str = "per_search_unit";
 const IMAGE_INPUT: &str = "image_input_per_mtok";
 const IMAGE_OUTPUT: &str = "image_output_per_mtok";
@@ -111,6 +131,9 @@ impl Pricing {
         let audio_output = usage.audio_output.min(usage.output);
         let image_output = usage.image_output.min(usage.output - audio_output);
         let words = if usage.images + usage.audio_output_ms > 0 { self.unit(TEXT_OUTPUT) } else { None };
+        // Reasoning costs what other output does, but for those who bill it apart.
+        let reasoning_rate = self.unit(REASONING_OUTPUT);
+        let reasoning = reasoning_rate.map_or(0, |_| usage.reasoning.min(usage.output - audio_output - image_output));
         let parts = [
             (usage.input - audio_input - image_input - cache_read - cache_write, rates.input),
             (image_input, self.unit(IMAGE_INPUT).or(rates.input)),
@@ -118,15 +141,18 @@ impl Pricing {
             (cache_read, rates.cache_read.or(rates.input)),
             (cache_write - cache_write_1h, rates.cache_write.or(rates.input)),
             (cache_write_1h, rates.cache_write_1h.or(rates.cache_write).or(rates.input)),
-            (usage.output - audio_output - image_output, words.or(rates.output)),
+            (usage.output - audio_output - image_output - reasoning, words.or(rates.output)),
             (image_output, self.unit(IMAGE_OUTPUT).or(rates.output)),
+            (reasoning, reasoning_rate),
             (audio_output, self.unit(AUDIO_OUTPUT).or(rates.output)),
         ];
         let mut sum: i128 = 0;
         for (tokens, rate) in parts.into_iter().filter(|(tokens, _)| *tokens > 0) {
             sum = sum.saturating_add(i128::from(tokens).saturating_mul(i128::from(rate?.0)));
         }
-        Some(round_half_up(sum))
+        let (above, below) = self.factor(&usage.terms);
+        let sum = sum.saturating_mul(above).saturating_add(self.searching(&usage.terms).saturating_mul(below));
+        Some(rounded(sum, PER * below, PER * below / 2))
     }
 
     /// What is sold by the image, the minute or the character, and not by tokens: where the units have a price, and tokens
@@ -163,9 +189,58 @@ impl Pricing {
         Some(Some(NanoCents(i64::try_from(sum).unwrap_or(i64::MAX))))
     }
 
-    /// The most that so many tokens can cost, whatever kinds they turn out to be. `None`: the price is unknown.
+    /// What searches cost, times a million. Those without a price of their own cost nothing apart.
+    fn searching(&self, terms: &Terms) -> i128 {
+        let per_1k = self.search_price(terms.search_size).unwrap_or_default();
+        // By size: once for an answer, however many queries it took.
+        let searches = if self.always_searches() { terms.searches.min(1) } else { terms.searches };
+        i128::from(searches).saturating_mul(i128::from(per_1k.0)).saturating_mul(PER / 1_000)
+    }
+
+    fn search_price(&self, size: Option<SearchSize>) -> Option<NanoCents> {
+        let sized = match size.unwrap_or(SearchSize::Low) {
+            SearchSize::Low => SEARCH_LOW,
+            SearchSize::Medium => SEARCH_MEDIUM,
+            SearchSize::High => SEARCH_HIGH,
+        };
+        self.unit(sized).or_else(|| self.unit(SEARCH))
+    }
+
+    /// What the rates of tokens are multiplied by: a fraction. Terms without a factor cost what the standard does.
+    fn factor(&self, terms: &Terms) -> (i128, i128) {
+        let service = terms.service.word().and_then(|word| self.named_factor(word));
+        let place = terms.in_us.then(|| self.named_factor(US)).flatten();
+        service.into_iter().chain(place).fold((1, 1), |(above, below), factor| {
+            (above * i128::from(factor.numerator), below * i128::from(factor.denominator))
+        })
+    }
+
+    fn named_factor(&self, word: &str) -> Option<Factor> {
+        self.factors.iter().find(|(name, _)| name == word).map(|(_, factor)| *factor)
+    }
+
+    /// The first of the terms whose price is not known.
     #[must_use]
-    pub fn most(&self, input: u64, output: u64) -> Option<NanoCents> {
+    pub fn unknown_term(&self, terms: &Terms) -> Option<UnknownTerm> {
+        if terms.service.word().is_some_and(|word| self.named_factor(word).is_none()) {
+            return Some(UnknownTerm::Service);
+        }
+        if terms.in_us && self.named_factor(US).is_none() {
+            return Some(UnknownTerm::Place);
+        }
+        (terms.searches > 0 && self.search_price(terms.search_size).is_none()).then_some(UnknownTerm::Search)
+    }
+
+    /// Whether every answer is billed one search, by how much it reads.
+    #[must_use]
+    pub fn always_searches(&self) -> bool {
+        self.unit(SEARCH_LOW).is_some()
+    }
+
+    /// The most that so many tokens can cost under these terms, whatever kinds they turn out to be. `None`: the price is
+    /// unknown.
+    #[must_use]
+    pub fn most(&self, input: u64, output: u64, terms: &Terms) -> Option<NanoCents> {
         let tiers = self.tiers.iter().filter(|tier| input > tier.above_input_tokens);
         let sizes = std::iter::once(0).chain(tiers.map(|tier| tier.above_input_tokens.saturating_add(1)));
         let (mut dearest_input, mut dearest_output) = (self.input?, self.output?);
@@ -174,12 +249,15 @@ impl Pricing {
             let inputs =
                 [rates.input, rates.cache_read, rates.cache_write, rates.cache_write_1h, self.unit(AUDIO_INPUT)];
             dearest_input = inputs.into_iter().flatten().fold(dearest_input, NanoCents::max);
-            let outputs = [rates.output, self.unit(AUDIO_OUTPUT)];
+            let outputs = [rates.output, self.unit(AUDIO_OUTPUT), self.unit(REASONING_OUTPUT)];
             dearest_output = outputs.into_iter().flatten().fold(dearest_output, NanoCents::max);
         }
         let sum = i128::from(input).saturating_mul(i128::from(dearest_input.0));
         let sum = sum.saturating_add(i128::from(output).saturating_mul(i128::from(dearest_output.0)));
-        Some(NanoCents(i64::try_from(sum.saturating_add(PER - 1) / PER).unwrap_or(i64::MAX)))
+        // What is cheaper may be served at the standard all the same.
+        let (above, below) = self.factor(&Terms { service: terms.service.at_least_standard(), ..*terms });
+        let sum = sum.saturating_mul(above).saturating_add(self.searching(terms).saturating_mul(below));
+        Some(rounded(sum, PER * below, PER * below - 1))
     }
 
     /// Whether text can be priced: both base rates are known.
@@ -246,12 +324,13 @@ fn in_proportion(rate: PerMTokens, base: Option<PerMTokens>, tier: Option<PerMTo
     }
 }
 
-fn round_half_up(sum: i128) -> NanoCents {
-    NanoCents(i64::try_from(sum.saturating_add(PER / 2) / PER).unwrap_or(i64::MAX))
+fn rounded(sum: i128, divisor: i128, add: i128) -> NanoCents {
+    NanoCents(i64::try_from(sum.saturating_add(add) / divisor).unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::terms::Service;
     use super::*;
 
     fn pricing() -> Pricing {
@@ -267,8 +346,15 @@ mod tests {
                 output: Some(NanoCents(2_250)),
                 ..PriceTier::default()
             }],
-            units: vec![(AUDIO_OUTPUT.to_owned(), NanoCents(6_000))],
+            units: vec![(AUDIO_OUTPUT.to_owned(), NanoCents(6_000)), (SEARCH.to_owned(), NanoCents(10_000))],
+            factors: [("flex", "0.5"), ("priority", "1.75"), ("fast", "5/3"), (US, "1.1")]
+                .map(|(name, factor)| (name.to_owned(), Factor::parse(factor).unwrap()))
+                .to_vec(),
         }
+    }
+
+    fn under(terms: Terms, usage: TokenUsage) -> TokenUsage {
+        TokenUsage { terms, ..usage }
     }
 
     fn usage(input: u64, output: u64) -> TokenUsage {
@@ -291,6 +377,17 @@ mod tests {
             (usage(200_000, 0), 60),
             (usage(300_000, M), 180 + 225),
             (TokenUsage { cache_write: 300_000, cache_write_1h: 300_000, ..usage(300_000, 0) }, 360),
+            // Other terms: rates are multiplied, searches are not.
+            (under(Terms { service: Service::Flex, ..Terms::default() }, usage(M, M)), 90),
+            (under(Terms { service: Service::Priority, ..Terms::default() }, usage(M, M)), 315),
+            (under(Terms { service: Service::Fast, ..Terms::default() }, usage(M, M)), 300),
+            (under(Terms { in_us: true, ..Terms::default() }, usage(M, M)), 198),
+            (under(Terms { service: Service::Fast, in_us: true, ..Terms::default() }, usage(M, M)), 330),
+            (under(Terms { service: Service::Priority, ..Terms::default() }, usage(300_000, M)), 709),
+            (under(Terms { searches: 3, ..Terms::default() }, usage(M, M)), 180 + 30),
+            (under(Terms { service: Service::Flex, searches: 1, ..Terms::default() }, usage(M, M)), 90 + 10),
+            // A term without a factor costs what the standard does.
+            (under(Terms { service: Service::Ultrafast, ..Terms::default() }, usage(M, M)), 180),
             // Parts that are larger than the whole are cut.
             (TokenUsage { cache_read: 9 * M, ..usage(M, 0) }, 3),
         ];
@@ -367,7 +464,7 @@ mod tests {
         assert_eq!(Pricing::default().cost(&usage(1, 0)), None);
         assert_eq!(Pricing::default().cost(&usage(0, 0)), Some(NanoCents(0)));
         assert_eq!(Pricing { output: None, ..pricing() }.cost(&usage(1, 1)), None);
-        assert_eq!(Pricing { output: None, ..pricing() }.most(1, 1), None);
+        assert_eq!(Pricing { output: None, ..pricing() }.most(1, 1, &Terms::default()), None);
         // Unknown cache rates are never free.
         let plain = Pricing { cache_read: None, cache_write: None, cache_write_1h: None, ..pricing() };
         let cached =
@@ -386,10 +483,95 @@ mod tests {
             ]
         };
         for (input, output) in [(1, 1), (1000, 7), (200_000, 10), (200_001, 10), (1_000_000, 100_000)] {
-            let most = pricing().most(input, output).unwrap();
+            let most = pricing().most(input, output, &Terms::default()).unwrap();
             for usage in kinds(input, output).into_iter().chain(kinds(input / 2, output / 2)) {
                 assert!(pricing().cost(&usage).unwrap() <= most, "{usage:?}");
             }
         }
+    }
+
+    #[test]
+    fn the_first_term_without_a_price_is_named() {
+        let none = Pricing { units: Vec::new(), factors: Vec::new(), ..pricing() };
+        let sized = Pricing {
+            units: [(SEARCH_LOW, 5), (SEARCH_HIGH, 12)]
+                .map(|(unit, price)| (unit.to_owned(), NanoCents(price)))
+                .to_vec(),
+            ..none.clone()
+        };
+        let priority = Terms { service: Service::Priority, ..Terms::default() };
+        let in_us = Terms { in_us: true, ..Terms::default() };
+        let searches = Terms { searches: 1, ..Terms::default() };
+        assert_eq!(none.unknown_term(&Terms::default()), None);
+        assert_eq!(none.unknown_term(&priority), Some(UnknownTerm::Service));
+        assert_eq!(none.unknown_term(&in_us), Some(UnknownTerm::Place));
+        assert_eq!(none.unknown_term(&searches), Some(UnknownTerm::Search));
+        for terms in [priority, in_us, searches] {
+            assert_eq!(pricing().unknown_term(&terms), None);
+        }
+        assert_eq!(sized.unknown_term(&searches), None);
+        assert_eq!(
+            sized.unknown_term(&Terms { search_size: Some(SearchSize::Medium), ..searches }),
+            Some(UnknownTerm::Search)
+        );
+        assert!(sized.always_searches() && !pricing().always_searches());
+    }
+
+    #[test]
+    fn reasoning_and_searches_by_size_cost_what_is_billed_apart() {
+        let per_1k = 1_000;
+        let research = Pricing {
+            units: vec![
+                (REASONING_OUTPUT.to_owned(), NanoCents(3_000_000)),
+                (SEARCH.to_owned(), NanoCents(5 * per_1k)),
+            ],
+            input: Some(NanoCents(2_000_000)),
+            output: Some(NanoCents(8_000_000)),
+            ..Pricing::default()
+        };
+        let terms = Terms { searches: 18, ..Terms::default() };
+        let used = TokenUsage { reasoning: 70, terms, ..usage(50, 100) };
+        assert_eq!(research.cost(&used), Some(NanoCents(50 * 2 + 30 * 8 + 70 * 3 + 18 * 5)));
+        let sized = Pricing { units: vec![(SEARCH_LOW.to_owned(), NanoCents(6 * per_1k))], ..research };
+        let terms = Terms { search_size: Some(SearchSize::Low), ..terms };
+        assert_eq!(sized.cost(&TokenUsage { terms, ..used }), Some(NanoCents(50 * 2 + 100 * 8 + 6)));
+    }
+
+    #[test]
+    fn published_rates_come_out_to_the_nano_cent() {
+        // USD per million tokens as a vendor publishes them, in nano-cents: times 10^11.
+        let usd = |text: &str| NanoCents(NanoCents::parse_cents(text).unwrap().0 * 100);
+        let model = Pricing {
+            input: Some(usd("3")),
+            output: Some(usd("15")),
+            cache_read: Some(usd("0.3")),
+            cache_write: Some(usd("3.75")),
+            cache_write_1h: Some(usd("6")),
+            units: vec![(SEARCH.to_owned(), usd("10"))],
+            factors: vec![(US.to_owned(), Factor::parse("1.1").unwrap())],
+            ..Pricing::default()
+        };
+        let all = TokenUsage {
+            input: 1_000 + 20_000 + 300 + 40,
+            cache_read: 20_000,
+            cache_write: 300 + 40,
+            cache_write_1h: 40,
+            output: 777,
+            reasoning: 500,
+            terms: Terms { in_us: true, searches: 2, ..Terms::default() },
+            ..TokenUsage::default()
+        };
+        // (1000*3 + 20000*0.3 + 300*3.75 + 40*6 + 777*15) * 1.1 / 10^6 + 2 * 0.01 USD
+        assert_eq!(model.cost(&all), Some(NanoCents(4_422_200_000)));
+        let mini = Pricing {
+            input: Some(usd("0.15")),
+            output: Some(usd("0.6")),
+            factors: vec![("priority".to_owned(), Factor::parse("5/3").unwrap())],
+            ..Pricing::default()
+        };
+        let terms = Terms { service: Service::Priority, ..Terms::default() };
+        // 0.25 and 1 USD.
+        assert_eq!(mini.cost(&TokenUsage { terms, ..usage(1, 0) }), Some(NanoCents(25_000)));
+        assert_eq!(mini.cost(&TokenUsage { terms, ..usage(7, 3) }), Some(NanoCents(7 * 25_000 + 3 * 100_000)));
     }
 }

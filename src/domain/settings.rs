@@ -147,14 +147,71 @@ impl ExecutionPolicy {
     }
 }
 
+/// What differs for one public model. Absent: as for all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, from = "StoredOverride")]
+pub struct ModelOverride {
+    /// How a deployment is picked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub routing_strategy: Option<RoutingStrategy>,
+    /// Whether requests of a session go to one deployment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_pinning: Option<bool>,
+    /// Whether a second deployment is asked when the first is late with its first output.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hedging: Option<bool>,
+}
+
+impl ModelOverride {
+    /// Only another strategy.
+    #[must_use]
+    pub const fn strategy(strategy: RoutingStrategy) -> Self {
+        Self { routing_strategy: Some(strategy), session_pinning: None, hedging: None }
+    }
+
+    /// Whether nothing differs.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// As it is stored: once it was a strategy and nothing else.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum StoredOverride {
+    Strategy(RoutingStrategy),
+    Fields {
+        #[serde(default)]
+        routing_strategy: Option<RoutingStrategy>,
+        #[serde(default)]
+        session_pinning: Option<bool>,
+        #[serde(default)]
+        hedging: Option<bool>,
+    },
+}
+
+impl From<StoredOverride> for ModelOverride {
+    fn from(stored: StoredOverride) -> Self {
+        match stored {
+            StoredOverride::Strategy(strategy) => Self::strategy(strategy),
+            StoredOverride::Fields { routing_strategy, session_pinning, hedging } => {
+                Self { routing_strategy, session_pinning, hedging }
+            }
+        }
+    }
+}
+
 /// All router settings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RouterSettings {
     /// How a deployment is picked.
     pub routing_strategy: RoutingStrategy,
-    /// Per public model: another strategy.
-    pub model_overrides: BTreeMap<String, RoutingStrategy>,
+    /// Per public model: what differs.
+    pub model_overrides: BTreeMap<String, ModelOverride>,
+    /// Whether requests of a session go to one deployment.
+    pub session_pinning: bool,
     /// Failures within the window before a circuit opens.
     pub allowed_fails: u32,
     /// First cooldown of an open circuit.
@@ -182,6 +239,7 @@ impl Default for RouterSettings {
         Self {
             routing_strategy: RoutingStrategy::default(),
             model_overrides: BTreeMap::new(),
+            session_pinning: false,
             allowed_fails: 3,
             cooldown_seconds: 5,
             failure_window_seconds: 60,
@@ -200,7 +258,23 @@ impl RouterSettings {
     /// The strategy in force for a public model.
     #[must_use]
     pub fn strategy(&self, public_model: &str) -> RoutingStrategy {
-        self.model_overrides.get(public_model).copied().unwrap_or(self.routing_strategy)
+        self.differs(public_model).routing_strategy.unwrap_or(self.routing_strategy)
+    }
+
+    /// Whether requests of a session go to one deployment.
+    #[must_use]
+    pub fn pins_sessions(&self, public_model: &str) -> bool {
+        self.differs(public_model).session_pinning.unwrap_or(self.session_pinning)
+    }
+
+    /// Whether a second deployment is asked when the first is late.
+    #[must_use]
+    pub fn hedges(&self, public_model: &str) -> bool {
+        self.differs(public_model).hedging.unwrap_or(false)
+    }
+
+    fn differs(&self, public_model: &str) -> ModelOverride {
+        self.model_overrides.get(public_model).copied().unwrap_or_default()
     }
 
     /// The deadlines in force for an operation.
@@ -226,7 +300,8 @@ pub struct StoredSettings {
 #[expect(missing_docs, reason = "the fields are those of RouterSettings")]
 pub struct SettingsPatch {
     pub routing_strategy: Patch<RoutingStrategy>,
-    pub model_overrides: Patch<BTreeMap<String, RoutingStrategy>>,
+    pub model_overrides: Patch<BTreeMap<String, ModelOverride>>,
+    pub session_pinning: Patch<bool>,
     pub allowed_fails: Patch<u32>,
     pub cooldown_seconds: Patch<u32>,
     pub failure_window_seconds: Patch<u32>,

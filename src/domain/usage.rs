@@ -1,5 +1,7 @@
 //! Tokens used by one request, in one convention: `input` counts everything the model read, cached or not.
 
+use super::terms::{Service, Terms};
+
 /// Token counts of one answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TokenUsage {
@@ -33,4 +35,17 @@ pub struct TokenUsage {
     pub audio_output_ms: u64,
     /// Characters that were spoken.
     pub characters: u64,
+    /// What else its price depends on.
+    pub terms: Terms,
+}
+
+impl TokenUsage {
+    /// The same, served as a word of the provider says; without one, as it was.
+    #[must_use]
+    pub fn served_as(mut self, word: Option<&str>) -> Self {
+        if let Some(word) = word {
+            self.terms.service = Service::of(word);
+        }
+        self
+    }
 }

@@ -13,11 +13,14 @@ use crate::dialects::weight::Weight;
 use crate::domain::ids::OperationId;
 use crate::domain::money::NanoCents;
 use crate::domain::operation::Operation;
+use crate::domain::price::{Pricing, UnknownTerm};
+use crate::domain::terms::Terms;
 use crate::domain::virtual_key::BudgetMode;
 use crate::fault::{Fault, Kind, Outcome};
 use crate::ledger::estimate::{Bounds, Size, Unbounded};
 use crate::ledger::{About, Admitted, Ask, Hold, Limits, Reason, Refusal, Standing, Subject};
 use crate::routing::{Candidate, KeyEntry, Target};
+use crate::tokens::bpe;
 
 /// Between two looks at a budget whose money others hold: at first, and at most.
 const FIRST_LOOK: Duration = Duration::from_millis(5);
@@ -25,6 +28,9 @@ const LAST_LOOK: Duration = Duration::from_millis(80);
 
 /// What a stated limit of output adds to a request, at most.
 const STATED_BYTES: u64 = 64;
+
+/// Requests whose text is counted at the same time; the others are judged by the estimate.
+static COUNTING: tokio::sync::Semaphore = tokio::sync::Semaphore::const_new(4);
 
 /// The account of one request.
 pub(super) struct Account {
@@ -53,10 +59,12 @@ pub(super) enum Leave {
 }
 
 /// Why a candidate has no price for a request.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) enum NoPrice {
     Unknown,
     Audio,
+    /// A field that is asked for has no price at this model.
+    Field(String),
     Unbounded(Unbounded),
 }
 
@@ -146,7 +154,7 @@ impl Account {
             }
             Admitted::Refused(refusal) => {
                 let fault = self.refused(&refusal, &key.limits, &[]);
-                Err(Denied { fault, standing: Some(refusal.standing) })
+                Err(Denied { standing: Some(refusal.standing), ..Denied::from(fault) })
             }
         }
     }
@@ -157,17 +165,11 @@ impl Account {
     }
 
     /// Holds what the request may use at the dearest of its primary tier. Waits while only others' holds are in the way.
+    /// Where an estimate would refuse it, its text is counted.
     pub(super) async fn admit(&mut self, plan: &[Candidate]) -> Result<(), Denied> {
         let Some(key) = self.key.clone() else { return Ok(()) };
-        let budget = if key.limits.budget.is_some() { self.dearest(plan)? } else { NanoCents(0) };
-        let ask = Ask {
-            operation: self.operation,
-            subject: Subject::Key(key.id),
-            limits: Limits { rpm: key.limits.rpm.filter(|_| self.counted.is_none()), ..key.limits },
-            tokens: if key.limits.tpm.is_some() { self.tokens(plan) } else { 0 },
-            budget,
-            least: self.least(plan),
-        };
+        let mut ask = self.ask(&key, plan)?;
+        let mut may_count = true;
         let task = Arc::clone(&self.task);
         let about =
             About { public_model: task.model(), contract: task.contract(), operation: task.operation().as_str() };
@@ -181,14 +183,48 @@ impl Account {
                 }
                 Admitted::Refused(refusal) => refusal,
             };
+            let is_by_estimate =
+                matches!(refusal.reason, Reason::BudgetTooSmall { .. } | Reason::Tokens | Reason::TooManyTokens { .. });
+            if is_by_estimate && std::mem::take(&mut may_count) && self.count_text(plan).await {
+                ask = self.ask(&key, plan)?;
+                continue;
+            }
             if refusal.reason != Reason::BudgetReserved || Instant::now() + pause > patience {
                 let fault = self.refused(&refusal, &key.limits, plan);
-                return Err(Denied { fault, standing: Some(self.with_count(refusal.standing)) });
+                return Err(Denied { standing: Some(self.with_count(refusal.standing)), ..Denied::from(fault) });
             }
             tokio::time::sleep(pause).await;
             self.parts.ledger.figures().waited(pause, pause == FIRST_LOOK);
             pause = LAST_LOOK.min(pause * 2);
         }
+    }
+
+    fn ask(&self, key: &KeyEntry, plan: &[Candidate]) -> Outcome<Ask> {
+        Ok(Ask {
+            operation: self.operation,
+            subject: Subject::Key(key.id),
+            limits: Limits { rpm: key.limits.rpm.filter(|_| self.counted.is_none()), ..key.limits },
+            tokens: if key.limits.tpm.is_some() { self.tokens(plan) } else { 0 },
+            budget: if key.limits.budget.is_some() { self.dearest(plan)? } else { NanoCents(0) },
+            least: self.least(plan),
+        })
+    }
+
+    /// Counts the text of a request, away from the threads that serve. `false`: that changes nothing.
+    async fn count_text(&mut self, plan: &[Candidate]) -> bool {
+        // A payload's tokens are no text's, and what is pointed to is not there to be counted.
+        if self.size.has_references {
+            return false;
+        }
+        let Some(request) = self.task.text() else { return false };
+        let Ok(_place) = COUNTING.try_acquire() else { return false };
+        // Awaited here, so that nothing outlives the request but the count under way.
+        let counted = tokio::task::spawn_blocking(move || bpe::count(&request)).await;
+        let Ok(Some(counted)) = counted else { return false };
+        let of = |candidate: &Candidate| bpe::for_model(counted, &candidate.target.upstream_model);
+        let before = self.tokens(plan);
+        self.size.counted = primary_tier(plan).map(of).max();
+        self.tokens(plan) < before
     }
 
     /// Asks leave to call a candidate: raises the money held, and takes a place within the deployment's own limits.
@@ -220,6 +256,22 @@ impl Account {
                 Ok(Leave::Granted)
             }
             Admitted::Refused(refusal) => Ok(Leave::Limited(refusal.retry_after.unwrap_or(Duration::from_secs(60)))),
+        }
+    }
+
+    /// Asks leave to call a second candidate beside the first: raises the money held to what both may cost. Deployments
+    /// with limits of their own are not asked in vain.
+    pub(super) async fn ask_leave_beside(&mut self, first: &Candidate, second: &Candidate) -> Outcome<bool> {
+        if second.target.limits.any() {
+            return Ok(false);
+        }
+        if self.limits().budget.is_none() {
+            return Ok(true);
+        }
+        let (Ok(one), Ok(other)) = (self.price(first), self.price(second)) else { return Ok(false) };
+        match &mut self.hold {
+            Some(hold) => self.parts.ledger.top_up(hold, NanoCents(one.0.saturating_add(other.0))).await,
+            None => Ok(false),
         }
     }
 
@@ -280,20 +332,45 @@ impl Account {
         if self.weight.wants_audio && !pricing.has_audio_output() {
             return Err(NoPrice::Audio);
         }
+        let terms = self.terms(pricing)?;
         let learned = &self.parts.learned;
         let estimate = learned
             .budget(&target.upstream_model, &self.size, bounds(target), self.mode())
             .map_err(NoPrice::Unbounded)?;
         let price = match self.mode() {
-            BudgetMode::Hard => pricing.most(estimate.input, estimate.output),
+            BudgetMode::Hard => pricing.most(estimate.input, estimate.output, &terms),
             BudgetMode::Expected => pricing.cost(&TokenUsage {
                 input: estimate.input,
                 output: estimate.output,
                 audio_output: if self.weight.wants_audio { estimate.output } else { 0 },
+                // What is cheaper may be served at the standard all the same.
+                terms: Terms { service: terms.service.at_least_standard(), ..terms },
                 ..TokenUsage::default()
             }),
         };
         price.ok_or(NoPrice::Unknown)
+    }
+
+    /// The terms that an answer of a model may have.
+    fn terms(&self, pricing: &Pricing) -> Result<Terms, NoPrice> {
+        let mut terms = self.weight.terms;
+        let is_by_size = terms.search_size.is_some();
+        let unknown = match pricing.unknown_term(&terms) {
+            // No answer would tell how many searches it made.
+            None if is_by_size && !pricing.always_searches() => Some(UnknownTerm::Search),
+            unknown => unknown,
+        };
+        if let Some(unknown) = unknown {
+            return Err(NoPrice::Field(match unknown {
+                UnknownTerm::Service => self.weight.service_field.to_owned(),
+                UnknownTerm::Place => "inference_geo".to_owned(),
+                UnknownTerm::Search => self.weight.search_field.clone().unwrap_or_else(|| "tools".to_owned()),
+            }));
+        }
+        if pricing.always_searches() {
+            terms.searches = terms.searches.max(self.size.choices.max(1));
+        }
+        Ok(terms)
     }
 
     /// What it will use of a model, unless that is text.
@@ -413,10 +490,11 @@ impl Account {
     }
 }
 
+const UNPRICED: &str = "changes the price in a way that is not known here, so an API key with a budget may not send it";
+
 fn refuse_unpriced(weight: &Weight, is_hard: bool) -> Outcome<()> {
     if let Some(field) = &weight.unpriced {
-        let sentence = "changes the price in a way that is not known here, so an API key with a budget may not send it";
-        return Err(Fault::invalid(field.clone(), sentence));
+        return Err(Fault::invalid(field.clone(), UNPRICED));
     }
     if let (Some(field), true) = (&weight.unbounded, is_hard) {
         let sentence = "makes the cost unbounded, so an API key with a hard budget may not send it";
@@ -434,6 +512,7 @@ pub(super) fn no_price_fault(why: NoPrice) -> Fault {
         NoPrice::Audio => Fault::new(Kind::BadRequest).param("modalities").say(
             "The price of sound that this model writes is unknown, so an API key with a budget may not ask for it.",
         ),
+        NoPrice::Field(field) => Fault::invalid(field, UNPRICED),
         NoPrice::Unbounded(Unbounded::Input) => Fault::new(Kind::BadRequest).say(
             "The request points to content of unknown size and the model's input limit is unknown, \
              so an API key with a hard budget may not send it.",
@@ -457,7 +536,7 @@ fn bounds(target: &Target) -> Bounds {
     }
 }
 
-fn new_id(parts: &Parts) -> Uuid {
+pub(super) fn new_id(parts: &Parts) -> Uuid {
     let random = u128::from((parts.dice)(u64::MAX)) << 64 | u128::from((parts.dice)(u64::MAX));
     let mut bytes = [0; 10];
     for (to, from) in bytes.iter_mut().zip(random.to_le_bytes()) {

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -13,6 +14,7 @@ use tokio::time::{Instant, timeout_at};
 use super::failure::{Detail, Failure, Repeat, sanitise};
 use super::prepare::Prepared;
 use super::task::Task;
+use super::trace::{Moments, Trace};
 use super::{Bounds, Parts};
 use crate::dialects::media::Told;
 use crate::dialects::native::{NativeReply, NativeStream, ProviderError, ReplyError, Signal, StreamError};
@@ -43,6 +45,8 @@ pub(super) struct AttemptInput<'a> {
     /// Its trace, where there is one.
     pub span: Option<&'a AttemptTrace>,
     pub deadlines: Deadlines,
+    /// What the wire shows.
+    pub trace: &'a Trace,
 }
 
 /// When to give up, for one attempt.
@@ -78,6 +82,7 @@ pub(super) struct OpenStream {
     pub dropped: Dropped,
     /// Bytes for the client that are not sent yet.
     pub pending: BytesMut,
+    pub moments: Moments,
     is_done: bool,
 }
 
@@ -151,7 +156,7 @@ pub(super) async fn attempt(input: &AttemptInput<'_>) -> Result<Opened, Failure>
         }
         let upstream = open(input, provider, input.prepared.sends.first(), until).await?;
         if input.task.tells() && !upstream.flows(input) {
-            return tell(upstream, input, provider).await;
+            return tell_whole(upstream, input, provider).await;
         }
         let media_type =
             upstream.media_type().filter(|kind| input.task.streams_as().is_some() && kind.starts_with("audio/"));
@@ -166,21 +171,24 @@ pub(super) async fn attempt(input: &AttemptInput<'_>) -> Result<Opened, Failure>
             input.parts.bounds.frame_bytes
         };
         let framer = input.task.streams_as().is_none().then(|| SseFramer::new(frame_bytes));
-        let stream = OpenStream { media_type, ..OpenStream::new(upstream, framer, relay, dropped) };
+        let moments = Moments::new(Arc::clone(&input.parts.clock));
+        let stream = OpenStream { media_type, ..OpenStream::new(upstream, framer, relay, dropped, moments) };
         stream.until_first_output(provider, target, input.deadlines.idle.max(input.deadlines.first_output)).await
     };
     timeout_at(until, attempted).await.unwrap_or_else(|_| Err(Failure::timed_out("no output in time")))
 }
 
 /// Reads a whole answer, and tells it as a stream.
-async fn tell(upstream: Upstream, input: &AttemptInput<'_>, provider: &Provider) -> Result<Opened, Failure> {
+async fn tell_whole(upstream: Upstream, input: &AttemptInput<'_>, provider: &Provider) -> Result<Opened, Failure> {
     let answered = read_answered(upstream, input).await?;
     let reply = read_reply(input, provider, vec![answered]).await?;
     let chunks = reply.body.into_iter().filter(|piece| !piece.is_empty()).collect();
     let upstream = Upstream::Local(LocalBody { chunks, delay: Duration::ZERO, due: None });
     let relay = Box::new(Told::new(reply.usage, reply.finish_reason));
     let media_type = reply.media_type.filter(|_| input.task.streams_as().is_some());
-    let stream = OpenStream { media_type, ..OpenStream::new(upstream, None, relay, input.prepared.dropped.clone()) };
+    let moments = Moments::new(Arc::clone(&input.parts.clock));
+    let dropped = input.prepared.dropped.clone();
+    let stream = OpenStream { media_type, ..OpenStream::new(upstream, None, relay, dropped, moments) };
     let idle = input.deadlines.idle;
     stream.until_first_output(provider, &input.candidate.target, idle).await
 }
@@ -194,7 +202,11 @@ async fn open(
 ) -> Result<Upstream, Failure> {
     match sending {
         Some(sending) => open_http(input, provider, sending, until).await,
-        None => open_echo(input, &input.candidate.target).await,
+        None => {
+            let opened = open_echo(input, &input.candidate.target).await;
+            input.trace.answered(input.parts.clock.instant(), &HeaderMap::new());
+            opened
+        }
     }
 }
 
@@ -219,7 +231,7 @@ async fn open_http(
         outgoing.headers.insert(CONTENT_TYPE, media_type);
     }
     if let Some(span) = input.span {
-        tell(span, &mut outgoing);
+        name_trace(span, &mut outgoing);
     }
     if let (Some(uploaded), false) = (input.task.uploaded(), sending.parts.is_empty()) {
         let pieces = uploaded.pieces(sending.parts.clone()).map_err(|fault| Failure::refused(&fault))?;
@@ -233,6 +245,7 @@ async fn open_http(
     }
     let within = until.saturating_duration_since(Instant::now());
     let mut reply = input.parts.client.send(outgoing, within).await.map_err(|error| send_failure(&error))?;
+    input.trace.answered(input.parts.clock.instant(), &reply.headers);
     if reply.status != StatusCode::OK {
         let read = |body: &[u8]| input.task.read_error(transport, body);
         return Err(error_answer(&mut reply, provider, target, &read, input.parts.bounds).await);
@@ -251,7 +264,7 @@ async fn open_http(
 
 /// Notes where the call goes, and tells the provider of the trace: its own id and span of ours. What vendors keep in a
 /// trace, and what clients say of themselves in it, stays here.
-fn tell(span: &AttemptTrace, outgoing: &mut Outgoing) {
+fn name_trace(span: &AttemptTrace, outgoing: &mut Outgoing) {
     if let Some(host) = outgoing.uri.host() {
         let is_plain = outgoing.uri.scheme_str() == Some("http");
         span.goes_to(host, outgoing.uri.port_u16().unwrap_or(if is_plain { 80 } else { 443 }));
@@ -327,8 +340,14 @@ async fn read_answered(upstream: Upstream, input: &AttemptInput<'_>) -> Result<A
 }
 
 impl OpenStream {
-    fn new(upstream: Upstream, framer: Option<SseFramer>, relay: Box<dyn NativeStream>, dropped: Dropped) -> Self {
-        Self { upstream, framer, relay, media_type: None, dropped, pending: BytesMut::new(), is_done: false }
+    fn new(
+        upstream: Upstream,
+        framer: Option<SseFramer>,
+        relay: Box<dyn NativeStream>,
+        dropped: Dropped,
+        moments: Moments,
+    ) -> Self {
+        Self { upstream, framer, relay, media_type: None, dropped, pending: BytesMut::new(), moments, is_done: false }
     }
 
     /// Whether it is one of events, amid which more can be said.
@@ -360,7 +379,10 @@ impl OpenStream {
         if self.is_done {
             return Ok(Step::End);
         }
-        let Some(chunk) = self.upstream.next_chunk(idle).await? else {
+        self.moments.waits();
+        let chunk = self.upstream.next_chunk(idle).await?;
+        self.moments.came();
+        let Some(chunk) = chunk else {
             self.is_done = true;
             let last = self.framer.as_mut().and_then(SseFramer::finish);
             let Some(last) = last else { return Ok(Step::End) };
@@ -370,7 +392,9 @@ impl OpenStream {
             });
         };
         let Some(framer) = &mut self.framer else {
-            return Ok(Step::More(self.relay.relay(None, &chunk, &mut self.pending)?));
+            let signal = self.relay.relay(None, &chunk, &mut self.pending);
+            self.moments.progressed(self.relay.progress());
+            return Ok(Step::More(signal?));
         };
         framer.push(&chunk);
         let mut signal = Signal::Nothing;
@@ -394,7 +418,9 @@ impl OpenStream {
     fn relay_frame(&mut self, frame: &SseFrame) -> Result<Signal, BrokenStream> {
         // Comments are the provider's keep-alives; ours are sent by us.
         let Some(data) = &frame.data else { return Ok(Signal::Nothing) };
-        Ok(self.relay.relay(frame.event.as_deref(), data, &mut self.pending)?)
+        let signal = self.relay.relay(frame.event.as_deref(), data, &mut self.pending);
+        self.moments.progressed(self.relay.progress());
+        Ok(signal?)
     }
 }
 

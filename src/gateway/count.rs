@@ -54,6 +54,7 @@ impl Gateway {
             operation: Operation::TextGenerate,
             transports: transports(Wire::Messages),
             origin: None,
+            session: None,
         };
         let look = |target: &Target| self.parts.health.standing(target, self.parts.clock.instant());
         let candidates = match plan(&call.snapshot, wants, &look, &mut |below| (self.parts.dice)(below)) {
@@ -67,6 +68,7 @@ impl Gateway {
         let account = Account::open(&self.parts, &call.caller, Arc::clone(&asking) as Arc<dyn Task>)?;
         let facts = Facts {
             request_id: call.request_id,
+            tags: call.tags,
             public_model: asking.model().to_owned(),
             operation: Operation::TextGenerate,
             contract: Wire::Messages.as_str(),
@@ -74,6 +76,7 @@ impl Gateway {
             revision: call.snapshot.revision().0,
         };
         let mut record = Record::start(account, facts);
+        record.is_not_kept();
         record.reported(Some(TokenUsage::default()), None, 0);
         let counting = candidates.iter().filter(|candidate| candidate.transport == Transport::Messages);
         for candidate in counting.take(MAX_ATTEMPTS) {
@@ -110,7 +113,7 @@ impl Gateway {
         let provider = providers::find(&target.provider)
             .ok_or_else(|| Failure::configuration(format!("unknown provider `{}`", target.provider)))?;
         let written = asking.write(candidate, provider, Wire::Messages, &self.parts.remote).await;
-        let written = written.map_err(|fault| Failure::refused(&fault))?;
+        let (written, _) = written.map_err(|fault| Failure::refused(&fault))?;
         let is_as_sent =
             asking.is_native(Wire::Messages) && !asking.rewrites_effort(candidate, provider, Wire::Messages);
         let body = if is_as_sent { written.body } else { count::only_counted(&written.body) };

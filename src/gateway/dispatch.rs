@@ -7,8 +7,8 @@
 use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -21,14 +21,15 @@ use super::attempt::{AttemptInput, Deadlines, Dropped, Opened, attempt};
 use super::caching::{self, CacheStatus, Flight, Fresh, Sameness, Through};
 use super::failure::{Failure, Repeat, worst};
 use super::lane::Asking;
-use super::metadata::Strategies;
-use super::prepare::Manner;
+use super::metadata::{self, Strategies};
+use super::prepare::{Manner, Prepared};
 use super::routes::Routes;
 use super::settle::{Ending, Facts, Record};
 use super::states::{Keep, next_id};
 use super::stream::{self, Committed};
 use super::task::Task;
-use super::{Caller, Denied, Gateway, Parts};
+use super::trace::Trace;
+use super::{Caller, Denied, Gateway, Intake, Parts};
 use crate::canonical::Wire;
 use crate::dialects::cacheable::is_complete;
 use crate::dialects::{self, Asked, openai_responses};
@@ -61,12 +62,16 @@ pub struct Call {
     pub is_strict: bool,
     /// Whether the answer is to say how it was routed.
     pub wants_routing: bool,
+    /// What the client calls its session.
+    pub session: Option<String>,
     /// The raw body.
     pub body: Bytes,
     /// The client's headers that may pass up.
     pub forwarded: HeaderMap,
     /// Its id.
     pub request_id: String,
+    /// The client's tags.
+    pub tags: Vec<String>,
     /// How long its answer may be kept in the response cache, where it opted in.
     pub cache: Option<Duration>,
     /// The trace it belongs to, as the client says.
@@ -117,11 +122,23 @@ impl Gateway {
     /// What the caller is to be told, before anything of the answer was sent.
     pub async fn generate(&self, mut call: Call) -> Result<Answer, Denied> {
         let id = next_id(self.parts.clock.now(), self.parts.dice.as_ref());
+        let mut intake = self.intake(&call.snapshot, &call.caller, call.contract.as_str(), &call.request_id);
+        intake.tags.clone_from(&call.tags);
+        intake.request_bytes = call.body.len() as u64;
         let body = std::mem::take(&mut call.body);
-        let scanned = self.scan(call.contract, body, &call.caller, id).await;
-        let refused = |fault: &Fault| self.note_refusal(call.contract.as_str(), &call.request_id, fault);
-        let (asked, keep) = scanned.inspect_err(refused)?;
-        let asking = Asking::new(asked, id.to_hex(), self.parts.clock.now().unix_s());
+        let mut note = |asked: &dyn Asked| {
+            asked.model().clone_into(&mut intake.public_model);
+            intake.is_stream = asked.is_stream();
+        };
+        let scanned = self.scan(call.contract, body, &call.caller, id, &mut note).await;
+        let (asked, keep) = match scanned {
+            Ok(scanned) => scanned,
+            Err(fault) => {
+                self.refused(intake, &fault);
+                return Err(fault.into());
+            }
+        };
+        let asking = Asking::new(asked, id.to_hex(), self.parts.clock.now().unix_s()).of_session(call.session.take());
         self.perform(call, Arc::new(asking), keep).await
     }
 
@@ -141,10 +158,27 @@ impl Gateway {
             };
             Through::of(&same, ttl)
         });
-        let refused = |fault: &Fault| self.note_refusal(task.contract(), &call.request_id, fault);
-        let account = Account::open(&self.parts, &call.caller, Arc::clone(&task)).inspect_err(refused)?;
+        let account = match Account::open(&self.parts, &call.caller, Arc::clone(&task)) {
+            Ok(account) => account,
+            Err(fault) => {
+                let intake = self.intake(&call.snapshot, &call.caller, task.contract(), &call.request_id);
+                self.refused(
+                    Intake {
+                        tags: call.tags,
+                        operation: task.operation(),
+                        public_model: task.model().to_owned(),
+                        is_stream,
+                        request_bytes: task.size().bytes,
+                        ..intake
+                    },
+                    &fault,
+                );
+                return Err(fault.into());
+            }
+        };
         let facts = Facts {
             request_id: call.request_id,
+            tags: call.tags,
             public_model: task.model().to_owned(),
             operation: task.operation(),
             contract: task.contract(),
@@ -172,35 +206,41 @@ impl Gateway {
             end: Instant::now() + ms(policy.total_ms),
             is_committed: Arc::new(AtomicBool::new(false)),
             has_fallen_back: false,
+            told: Told::default(),
             record,
         };
         if let Some(through) = through {
             return caching::serve(&self.parts, through, run).await;
         }
         let cache = call.cache.map(|_| CacheStatus::Bypass);
+        let told = Arc::clone(&run.told);
         let primary = run.admit().await?;
         let standing = run.record.standing();
         let answered = if is_stream { self.open_stream(run, primary).await } else { run.whole(primary).await };
         match answered {
             Ok(answer) => Ok(Answer { standing, cache, ..answer }),
-            Err(fault) => Err(Denied { fault, standing }),
+            Err(fault) => Err(Denied { fault, standing, routing: told.get().cloned() }),
         }
     }
 
-    /// Scans a request, and completes it where it goes on from a stored response.
+    /// Scans a request, and completes it where it goes on from a stored response. `note` hears what is asked before it is
+    /// known whether it may be.
     pub(super) async fn scan(
         &self,
         contract: Wire,
         body: Bytes,
         caller: &Caller,
         id: ResponseId,
+        note: &mut (dyn FnMut(&dyn Asked) + Send),
     ) -> Outcome<(Box<dyn Asked>, Option<Keep>)> {
         if contract != Wire::Responses {
             let asked = dialects::scan(contract, body)?;
+            note(asked.as_ref());
             caller.check_model(asked.model())?;
             return Ok((asked, None));
         }
         let request = openai_responses::native::read_request(body)?;
+        note(&request);
         caller.check_model(request.model())?;
         let (request, keep) = self.parts.states.resume(caller, request, id).await?;
         Ok((Box::new(request), keep))
@@ -215,6 +255,7 @@ impl Gateway {
         // Amid content there is nothing to say while it is waited for.
         let commit_by = ms(if streams_as.is_some() { run.policy.total_ms } else { run.policy.commit_by_ms });
         let parts = Arc::clone(&self.parts);
+        let told = Arc::clone(&run.told);
         let mut opening: Opening = Box::pin(run.stream(primary));
         let mut dropped = Dropped::new();
         let mut served_by = None;
@@ -231,7 +272,7 @@ impl Gateway {
             }
             Err(_) => {
                 is_committed.store(true, Ordering::Relaxed);
-                self.parts.spawn.spawn(Box::pin(stream::pump_when_open(parts, opening, contract, sender)));
+                self.parts.spawn.spawn(Box::pin(stream::pump_when_open(parts, opening, (contract, told), sender)));
             }
         }
         let body = match media_type {
@@ -241,6 +282,9 @@ impl Gateway {
         Ok(Answer { body, dropped, served_by, standing: None, cache: None })
     }
 }
+
+/// Routing facts of a request that failed, for a client that asked for them.
+pub(super) type Told = Arc<OnceLock<String>>;
 
 /// A stream that has not committed yet.
 pub(super) type Opening = Pin<Box<dyn Future<Output = Outcome<Committed>> + Send>>;
@@ -253,29 +297,31 @@ impl Flight for Run {
     async fn fly(mut self) -> Result<Fresh, Denied> {
         let primary = self.admit().await?;
         let standing = self.record.standing();
+        let told = Arc::clone(&self.told);
         match self.fresh(primary).await {
             Ok(fresh) => Ok(Fresh { standing, ..fresh }),
-            Err(fault) => Err(Denied { fault, standing }),
+            Err(fault) => Err(Denied { fault, standing, routing: told.get().cloned() }),
         }
     }
 }
 
 /// One request under way.
-struct Run {
-    parts: Arc<Parts>,
-    snapshot: Arc<Snapshot>,
-    task: Arc<dyn Task>,
+pub(super) struct Run {
+    pub(super) parts: Arc<Parts>,
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) task: Arc<dyn Task>,
     /// What keeps the answer.
     keep: Option<Keep>,
-    forwarded: HeaderMap,
+    pub(super) forwarded: HeaderMap,
     is_strict: bool,
-    policy: ExecutionPolicy,
+    pub(super) policy: ExecutionPolicy,
     end: Instant,
     /// Set when the response status has been sent: no further attempts.
     is_committed: Arc<AtomicBool>,
     /// Set when the fallback chain was asked.
     has_fallen_back: bool,
-    record: Record,
+    told: Told,
+    pub(super) record: Record,
 }
 
 impl Run {
@@ -285,10 +331,13 @@ impl Run {
             Ok(primary) => self.record.account().admit(&primary).await.map(|()| primary),
             Err(fault) => Err(fault.into()),
         };
-        if let Err(denied) = &admitted {
-            self.record.settle(Ending::Error, Some(&denied.fault)).await;
+        match admitted {
+            Err(denied) => {
+                self.record.settle(Ending::Error, Some(&denied.fault)).await;
+                Err(Denied { routing: self.record.routing(), ..denied })
+            }
+            admitted => admitted,
         }
-        admitted
     }
 
     async fn whole(self, primary: Vec<Candidate>) -> Outcome<Answer> {
@@ -298,13 +347,13 @@ impl Run {
     async fn fresh(mut self, primary: Vec<Candidate>) -> Outcome<Fresh> {
         match self.search(primary).await {
             Ok((candidate, Opened::Whole(reply, dropped))) => {
-                self.record.output_begins();
+                self.record.commits();
+                self.record.came_whole();
                 // What is not text says itself what it used, or is expected to.
                 let is_text = self.task.operation() == Operation::TextGenerate;
                 let bytes = if is_text { reply.body.iter().map(|piece| piece.len() as u64).sum() } else { 0 };
                 self.record.left_out(&dropped);
                 self.record.reported(reply.usage, reply.finish_reason.as_deref(), bytes);
-                self.record.settle(Ending::Success, None).await;
                 let mut body = reply.body;
                 if let Some(keep) = self.keep.take() {
                     let response = Bytes::from(body.concat());
@@ -313,12 +362,16 @@ impl Run {
                     body = if is_kept { vec![response] } else { openai_responses::native::not_kept(response) };
                 }
                 let model = candidate.target.public_model.as_str().to_owned();
+                let routing = self.record.routing();
+                let facts = routing.as_deref().filter(|_| reply.media_type.is_none());
+                self.record.wrote(metadata::length_with(&body, facts));
+                self.record.settle(Ending::Success, None).await;
                 Ok(Fresh {
                     body,
                     media_type: reply.media_type,
                     dropped,
                     served_by: self.record.explains().then(|| candidate.target.opaque_id.clone()),
-                    routing: self.record.routing(),
+                    routing,
                     standing: None,
                     is_fallback: model != self.task.model(),
                     is_complete,
@@ -333,7 +386,7 @@ impl Run {
     async fn stream(mut self, primary: Vec<Candidate>) -> Outcome<Committed> {
         match self.search(primary).await {
             Ok((candidate, Opened::Stream(open))) => {
-                self.record.output_begins();
+                self.record.commits();
                 self.record.left_out(&open.dropped);
                 let idle = ms(self.policy.idle_ms);
                 let contract = self.task.wire();
@@ -348,6 +401,10 @@ impl Run {
 
     async fn fail(&mut self, fault: Fault) -> Fault {
         self.record.settle(Ending::Error, Some(&fault)).await;
+        if let Some(routing) = self.record.routing() {
+            // Set once: a request fails once.
+            _ = self.told.set(routing);
+        }
         fault
     }
 
@@ -375,9 +432,25 @@ impl Run {
                 tried.extend(earlier.map(|failure| Tried { candidate, failure, is_spent: true }));
                 continue;
             };
-            let failure = match self.attempt(&candidate, pass).await {
-                Ok(opened) => return Ok((candidate, opened)),
-                Err(failure) => failure,
+            let is_late_after = if tried.is_empty() { self.late_after(&candidate) } else { None };
+            let attempted = match is_late_after.zip(queue.as_slice().first().cloned()) {
+                Some((late, second)) => {
+                    let raced = self.race(candidate, pass, second, late).await;
+                    if raced.used_second {
+                        queue.next();
+                    }
+                    tried.extend(raced.failed.map(|(candidate, failure)| Tried {
+                        candidate,
+                        failure,
+                        is_spent: false,
+                    }));
+                    raced.ended
+                }
+                None => (self.attempt(&candidate, pass).await, candidate),
+            };
+            let (failure, candidate) = match attempted {
+                (Ok(opened), candidate) => return Ok((candidate, opened)),
+                (Err(failure), candidate) => (failure, candidate),
             };
             if failure.refused_as.is_some() {
                 tried.push(Tried { candidate, failure, is_spent: true });
@@ -486,10 +559,37 @@ impl Run {
     }
 
     async fn attempt(&mut self, candidate: &Candidate, pass: Pass) -> Result<Opened, Failure> {
+        let prepared = self.begin(candidate, pass).await?;
+        let trace = Trace::default();
+        let attempted = attempt(&AttemptInput {
+            parts: &self.parts,
+            candidate,
+            task: self.task.as_ref(),
+            forwarded: &self.forwarded,
+            prepared,
+            span: self.record.attempt_trace(),
+            deadlines: self.deadlines(candidate),
+            trace: &trace,
+        })
+        .await;
+        self.record.traced(&trace);
+        attempted
+    }
+
+    /// Prepares the request for a candidate.
+    pub(super) async fn prepare(&self, candidate: &Candidate) -> Result<Prepared, Failure> {
         let strategy = self.snapshot.settings().unsupported_parameter_strategy;
         let manner = Manner { is_strict: self.is_strict, strategy };
-        let preparing = self.task.prepare(&self.parts, candidate, manner, self.end).await;
-        let prepared = match preparing {
+        self.task.prepare(&self.parts, candidate, manner, self.end).await
+    }
+
+    pub(super) fn deadlines(&self, candidate: &Candidate) -> Deadlines {
+        Deadlines { first_output: self.first_output(candidate), idle: ms(self.policy.idle_ms), end: self.end }
+    }
+
+    /// Prepares an attempt and notes that it begins.
+    pub(super) async fn begin(&mut self, candidate: &Candidate, pass: Pass) -> Result<Prepared, Failure> {
+        let prepared = match self.prepare(candidate).await {
             Ok(prepared) => prepared,
             Err(failure) => {
                 match failure.refused_as {
@@ -500,18 +600,8 @@ impl Run {
             }
         };
         self.record.attempt_begins(&candidate.target, Some(pass));
-        self.record.thinks(prepared.steps);
-        let first_output = self.first_output(candidate);
-        attempt(&AttemptInput {
-            parts: &self.parts,
-            candidate,
-            task: self.task.as_ref(),
-            forwarded: &self.forwarded,
-            prepared,
-            span: self.record.attempt_trace(),
-            deadlines: Deadlines { first_output, idle: ms(self.policy.idle_ms), end: self.end },
-        })
-        .await
+        self.record.is_asked(prepared.steps, prepared.is_native);
+        Ok(prepared)
     }
 
     /// How long the first output of a stream may take: longer for a model that thinks first.

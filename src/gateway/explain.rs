@@ -48,7 +48,8 @@ impl ExplainRoute for Gateway {
             Shape::Outline(outline) => (write(contract, &outline)?, outline.input_tokens),
         };
         let asked = self.read(contract, body, &caller).await?;
-        let asking = Arc::new(Asking::new(asked, String::new(), self.parts.clock.now().unix_s()).not_made());
+        let asking = Asking::new(asked, String::new(), self.parts.clock.now().unix_s());
+        let asking = Arc::new(asking.not_made().of_session(question.session));
         let mut inquiry = Inquiry { gateway: self, snapshot: &snapshot, caller, asking, stated_input };
         inquiry.explain(scope, contract).await
     }
@@ -74,7 +75,7 @@ impl Gateway {
         let reader = if caller.sees(&model) { caller } else { &Caller::Master };
         let id = next_id(self.parts.clock.now(), self.parts.dice.as_ref());
         // What would keep the answer is let go: there is none.
-        self.scan(contract, body, reader, id).await.map(|(asked, _)| asked)
+        self.scan(contract, body, reader, id, &mut |_: &dyn crate::dialects::Asked| {}).await.map(|(asked, _)| asked)
     }
 }
 
@@ -104,9 +105,9 @@ impl Inquiry<'_> {
         }
         let routes = Routes { parts, snapshot: self.snapshot, task: self.asking.as_ref() };
         let primary = routes.primary();
-        let (primary, chain_serves, no_route) = match primary {
-            Ok(primary) => (primary.candidates, primary.is_chain, None),
-            Err(fault) => (Vec::new(), false, Some(fault)),
+        let (primary, chain_serves, primary_pin, no_route) = match primary {
+            Ok(primary) => (primary.candidates, primary.is_chain, primary.pinned_by, None),
+            Err(fault) => (Vec::new(), false, None, Some(fault)),
         };
         let (limits, budget) = self.limits(account.as_ref(), &primary).await?;
         let over = over_limit(account.as_ref(), &primary, &limits, budget.as_ref());
@@ -114,8 +115,6 @@ impl Inquiry<'_> {
         let order: &[Candidate] = if chain_serves { &[] } else { &primary };
         let candidates = self.candidates(&model, order, account.as_ref()).await;
         let chains = self.chains(&model, account.as_ref()).await;
-        let is_pinned =
-            order.first().is_some_and(|first| Some(first.target.opaque_id.as_str()) == self.asking.origin());
         Ok(Explanation {
             revision: self.snapshot.revision(),
             operation: Operation::TextGenerate,
@@ -125,7 +124,7 @@ impl Inquiry<'_> {
             limits,
             budget,
             strategy: settings.strategy(&model),
-            pinned_by: is_pinned.then_some("state"),
+            pinned_by: primary_pin,
             max_attempts: settings.policy(Operation::TextGenerate).max_attempts,
             public_model: model,
             chain_serves,

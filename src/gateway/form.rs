@@ -145,6 +145,12 @@ pub(super) fn write_multipart(form: &Form, boundary: &str) -> Vec<BodyPart> {
                 parts.push(BodyPart::Bytes(Bytes::from(std::mem::take(&mut text))));
                 parts.push(BodyPart::File(file.place));
             }
+            FieldValue::Inline { name, media_type, content } => {
+                let name = escaped(name);
+                text.push_str(&format!("; filename=\"{name}\"\r\nContent-Type: {media_type}\r\n\r\n"));
+                parts.push(BodyPart::Bytes(Bytes::from(std::mem::take(&mut text))));
+                parts.push(BodyPart::Bytes(content.clone()));
+            }
         }
         text.push_str("\r\n");
     }

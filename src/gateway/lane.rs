@@ -18,6 +18,7 @@ use crate::canonical::text::{Control, ReasoningKind, Request, Steps, Tool};
 use crate::dialects::openai_chat::stream::ChunkWriter;
 use crate::dialects::openai_chat::write;
 use crate::dialects::question::Answered;
+use crate::dialects::raw::RawObject;
 use crate::dialects::translate::{FreeText, Translation, restore_free_text};
 use crate::dialects::weight::{Weight, weigh};
 use crate::dialects::{
@@ -43,13 +44,21 @@ pub(super) struct Asking {
     gathered: Gathered,
     answer_id: String,
     created: i64,
+    /// What the client calls its session.
+    session: Option<String>,
 }
 
 impl Asking {
     /// `answer_id` names the answer where its provider does not; `created` is in seconds since the Unix epoch.
     pub(super) fn new(asked: Box<dyn Asked>, answer_id: String, created: i64) -> Self {
         let has_tags = state::is_in(asked.bytes());
-        Self { asked, canonical: OnceLock::new(), has_tags, gathered: Gathered::default(), answer_id, created }
+        let gathered = Gathered::default();
+        Self { asked, canonical: OnceLock::new(), has_tags, gathered, answer_id, created, session: None }
+    }
+
+    /// The same within a session that the client has named.
+    pub(super) fn of_session(self, session: Option<String>) -> Self {
+        Self { session, ..self }
     }
 
     /// The same for a request that is not made: what it names by URL is not fetched.
@@ -75,14 +84,14 @@ impl Asking {
         self.asked.wire() == wire && (!self.has_tags || self.asked.untags())
     }
 
-    /// The body for a candidate, with the content of URLs that it does not read by itself.
+    /// The body for a candidate, with the content of URLs that it does not read by itself, and whether it is the client's own.
     pub(super) async fn write(
         &self,
         candidate: &Candidate,
         provider: &Provider,
         wire: Wire,
         remote: &RemoteContent,
-    ) -> Outcome<Written> {
+    ) -> Outcome<(Written, bool)> {
         let to = addressee(&candidate.target, provider);
         let reads = |named, url: &str| providers::reads_url(provider, candidate.transport, named, url);
         // What cannot be read passes natively all the same: the provider judges it.
@@ -93,13 +102,13 @@ impl Asking {
             }
             None => None,
         };
-        match inlined {
+        let is_native = inlined.is_none() && self.is_native(wire) && !self.rewrites_effort(candidate, provider, wire);
+        let written = match inlined {
             Some(request) => dialects::transport(wire).write_request(&request, &to),
-            None if self.is_native(wire) && !self.rewrites_effort(candidate, provider, wire) => {
-                self.asked.for_upstream(&to)
-            }
+            None if is_native => self.asked.for_upstream(&to),
             None => dialects::transport(wire).write_request(self.canonical()?, &to),
-        }
+        };
+        written.map(|written| (written, is_native))
     }
 
     /// Whether its word for effort becomes a number, which a translation sees to, also between equal wires.
@@ -216,6 +225,18 @@ impl Task for Asking {
         if self.has_tags { state::origin_in(self.asked.bytes()) } else { None }
     }
 
+    /// The session that the client has named, else the key of its prompt's cache.
+    fn session(&self) -> Option<Cow<'_, str>> {
+        if let Some(session) = &self.session {
+            return Some(Cow::Borrowed(session));
+        }
+        let bytes = self.asked.bytes();
+        memchr::memmem::find(bytes, b"\"prompt_cache_key\"")?;
+        let object = RawObject::scan(bytes.clone()).ok()?;
+        let key: Option<String> = object.read("prompt_cache_key").ok()?;
+        key.filter(|key| !key.is_empty()).map(Cow::Owned)
+    }
+
     /// Longer for a model that thinks first.
     fn first_output_ms(&self, target: &Target) -> u32 {
         let profile = target.resolved.operations.get(&Operation::TextGenerate).map(|operation| &operation.profile);
@@ -230,6 +251,10 @@ impl Task for Asking {
             None if target.is_unknown_model() => 120_000,
             None => 0,
         }
+    }
+
+    fn text(&self) -> Option<Request> {
+        self.canonical().ok().cloned()
     }
 
     fn weigh(&self) -> Outcome<Weight> {

@@ -12,6 +12,7 @@ use super::failure::{Failure, Repeat};
 use super::form::{Uploaded, write_multipart};
 use super::prepare::{Manner, Prepared};
 use super::query::NOTHING_KNOWN;
+use super::refusals::Intake;
 use super::sniff::{MediaKind, sniff_media};
 use super::task::Task;
 use super::{Denied, Gateway, Parts, sound};
@@ -24,7 +25,7 @@ use crate::dialects::native::{NativeReply, NativeStream, ProviderError, ReplyErr
 use crate::dialects::question::{self, Answered, Sending};
 use crate::domain::operation::{Operation, Transport};
 use crate::domain::settings::ParameterStrategy;
-use crate::fault::{Fault, Kind};
+use crate::fault::{Fault, Kind, Outcome};
 use crate::ledger::estimate::Size;
 use crate::providers::echo::{self, Options};
 use crate::providers::{self, Provider};
@@ -46,8 +47,8 @@ impl Gateway {
     /// # Errors
     /// What the caller is to be told; nothing of the answer was sent.
     pub async fn transcribe(&self, call: Call, form: Uploaded, is_translation: bool) -> Result<Answer, Denied> {
-        let mut asked = Transcription::read(form.form().clone(), is_translation)?;
-        call.caller.check_model(asked.model())?;
+        let read = Transcription::read(form.form().clone(), is_translation);
+        let mut asked = self.in_scope(&call, Operation::AudioTranscribe, read)?;
         if let Some(file) = form.file(asked.place())
             && let Some(ms) = sound::length_ms(file).await
         {
@@ -61,7 +62,8 @@ impl Gateway {
     /// # Errors
     /// What the caller is to be told; nothing of the answer was sent.
     pub async fn speak(&self, mut call: Call) -> Result<Answer, Denied> {
-        let asked = Speech::scan(std::mem::take(&mut call.body))?;
+        let scanned = Speech::scan(std::mem::take(&mut call.body));
+        let asked = self.in_scope(&call, Operation::AudioSpeech, scanned)?;
         self.serve(call, Box::new(asked), None).await
     }
 
@@ -70,7 +72,8 @@ impl Gateway {
     /// # Errors
     /// What the caller is to be told; nothing of the answer was sent.
     pub async fn draw(&self, mut call: Call) -> Result<Answer, Denied> {
-        let asked = Generation::scan(std::mem::take(&mut call.body))?;
+        let scanned = Generation::scan(std::mem::take(&mut call.body));
+        let asked = self.in_scope(&call, Operation::ImageGenerate, scanned)?;
         self.serve(call, Box::new(asked), None).await
     }
 
@@ -79,15 +82,29 @@ impl Gateway {
     /// # Errors
     /// What the caller is to be told; nothing of the answer was sent.
     pub async fn edit(&self, mut call: Call, form: Option<Uploaded>) -> Result<Answer, Denied> {
-        let asked = match &form {
-            Some(form) => Edit::read(form.form().clone())?,
-            None => Edit::scan(std::mem::take(&mut call.body))?,
+        let read = match &form {
+            Some(form) => Edit::read(form.form().clone()),
+            None => Edit::scan(std::mem::take(&mut call.body)),
         };
+        let asked = self.in_scope(&call, Operation::ImageEdit, read)?;
         self.serve(call, Box::new(asked), form).await
     }
 
+    /// A request that could be read and whose model the caller may call; another one is recorded as refused.
+    fn in_scope<M: Medium>(&self, call: &Call, operation: Operation, read: Outcome<M>) -> Result<M, Denied> {
+        let mut public_model = String::new();
+        let read = read.and_then(|asked| {
+            asked.model().clone_into(&mut public_model);
+            call.caller.check_model(asked.model()).map(|()| asked)
+        });
+        read.map_err(|fault| {
+            let intake = self.intake(&call.snapshot, &call.caller, operation.as_str(), &call.request_id);
+            self.refused(Intake { operation, public_model, tags: call.tags.clone(), ..intake }, &fault);
+            fault.into()
+        })
+    }
+
     async fn serve(&self, call: Call, asked: Box<dyn Medium>, form: Option<Uploaded>) -> Result<Answer, Denied> {
-        call.caller.check_model(asked.model())?;
         let boundary = self.boundary();
         let now = self.parts.clock.now().unix_s();
         self.perform(call, Arc::new(MediaTask { asked, form, boundary, now }), None).await
@@ -230,7 +247,7 @@ impl Task for MediaTask {
         let penned = penned.and_then(|penned| follow(manner, penned)).map_err(|fault| Failure::refused(&fault))?;
         let is_echo = provider.name == echo::PROVIDER.name;
         let sends = if is_echo { Vec::new() } else { vec![self.sending(penned.body, penned.sibling)] };
-        Ok(Prepared { sends, dropped: penned.dropped, steps: Steps::default() })
+        Ok(Prepared { sends, dropped: penned.dropped, steps: Steps::default(), is_native: false })
     }
 
     fn read_error(&self, transport: Transport, body: &[u8]) -> ProviderError {

@@ -20,6 +20,9 @@ pub(super) struct Strategies {
 #[derive(Debug, Serialize)]
 pub(super) struct Routing<'a> {
     pub served_model: &'a str,
+    /// The opaque id of the deployment that answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub served_by: Option<&'a str>,
     pub routing_strategy: &'static str,
     pub unsupported_parameter_strategy: &'static str,
     pub fallback_used: bool,
@@ -48,8 +51,9 @@ pub(super) fn write(routing: &Routing<'_>) -> String {
     serde_json::to_string(routing).unwrap_or_else(|_| "null".to_owned())
 }
 
-/// Adds the object at the end of a JSON body. What is no object stays as it is.
-pub(super) fn add_to_body(mut body: Vec<Bytes>, routing: &str) -> Vec<Bytes> {
+/// Adds `unified_routing` at the end of a JSON body. What is no object stays as it is.
+#[must_use]
+pub fn add_to_body(mut body: Vec<Bytes>, routing: &str) -> Vec<Bytes> {
     let at = body.iter().rposition(|piece| piece.iter().any(|byte| !byte.is_ascii_whitespace()));
     let Some((at, last)) = at.and_then(|at| Some((at, body.get(at)?))) else { return body };
     if let Some(longer) = add_to_object(last, routing) {
@@ -57,6 +61,12 @@ pub(super) fn add_to_body(mut body: Vec<Bytes>, routing: &str) -> Vec<Bytes> {
         body.push(longer);
     }
     body
+}
+
+/// Bytes of a JSON body once the object, if there is one, is added.
+pub(super) fn length_with(body: &[Bytes], routing: Option<&str>) -> u64 {
+    let length = |body: &[Bytes]| body.iter().map(|piece| piece.len() as u64).sum();
+    routing.map_or_else(|| length(body), |routing| length(&add_to_body(body.to_vec(), routing)))
 }
 
 /// Adds the object to the last event of a stream, which is in `pending`; in Chat Completions as a chunk of its own, with
@@ -70,14 +80,21 @@ pub(super) fn add_to_stream(contract: Wire, pending: &mut BytesMut, head: Option
             let chunk = format!("data: {}{separator}{fields}}}\n\n", head.trim_end_matches('}'));
             memchr::memmem::rfind(pending, b"data: [DONE]").map(|at| insert(pending, at..at, chunk.as_bytes()))
         }
-        Wire::Responses => memchr::memmem::rfind(pending, b"data: {").and_then(|start| {
-            let line = pending.get(start..)?;
-            let end = start + memchr::memchr(b'\n', line).unwrap_or(line.len());
-            let longer = add_to_object(pending.get(start..end)?, routing)?;
-            Some(insert(pending, start..end, &longer))
-        }),
-        Wire::Messages | Wire::GenerateContent => None,
+        Wire::Responses | Wire::Messages | Wire::GenerateContent => return add_to_last_event(pending, routing),
     };
+    if let Some(changed) = changed {
+        *pending = changed;
+    }
+}
+
+/// Adds the object to the last event with an object, which is in `pending`: the end of a stream, or its failure.
+pub(super) fn add_to_last_event(pending: &mut BytesMut, routing: &str) {
+    let changed = memchr::memmem::rfind(pending, b"data: {").and_then(|start| {
+        let line = pending.get(start..)?;
+        let end = start + memchr::memchr(b'\n', line).unwrap_or(line.len());
+        let longer = add_to_object(pending.get(start..end)?, routing)?;
+        Some(insert(pending, start..end, &longer))
+    });
     if let Some(changed) = changed {
         *pending = changed;
     }
@@ -152,7 +169,11 @@ mod tests {
         let mut pending = BytesMut::from("event: a\ndata: {\"b\":{}}\n\n");
         add_to_stream(Wire::Responses, &mut pending, None, "7");
         assert_eq!(pending, "event: a\ndata: {\"b\":{},\"unified_routing\":7}\n\n");
+        let mut pending = BytesMut::from("event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n");
         add_to_stream(Wire::Messages, &mut pending, None, "8");
-        assert!(!pending.windows(1).any(|byte| byte == b"8"));
+        assert_eq!(pending, "event: message_stop\ndata: {\"type\":\"message_stop\",\"unified_routing\":8}\n\n");
+        let mut pending = BytesMut::from("data: {\"error\":{}}\n\ndata: [DONE]\n\n");
+        add_to_last_event(&mut pending, "9");
+        assert_eq!(pending, "data: {\"error\":{},\"unified_routing\":9}\n\ndata: [DONE]\n\n");
     }
 }

@@ -5,13 +5,14 @@
 //! - [`caching`]: answers from the response cache, and one call for all who ask the same at once.
 //! - `task`: what is asked for, of whatever operation; `query`: all of it that is no text;
 //!   `media`: sound and pictures; `sound`: how long an upload plays.
-//! - [`attempt`]: one call of one deployment.
+//! - [`attempt`]: one call of one deployment; `hedge`: two at a time, where the first is late.
 //! - [`form`]: what clients upload.
 //! - `prepare`: the request as a candidate gets it; `materialise`: content by URL, fetched for those that read no URLs.
 //! - `lane`: the request and its answer in the wire of a candidate.
 //! - `metadata`: routing facts in an answer.
 //! - [`stream`]: a committed stream, pumped to the client with back-pressure and deadlines.
-//! - [`settle`]: what is recorded of it, always, even on a hang-up.
+//! - [`settle`]: what is recorded of it, always, even on a hang-up; `trace`: what was seen on the wire;
+//!   [`refusals`]: requests that came no further than the door.
 //! - `observe`: what is told of a request to those who watch.
 //! - [`models`]: what clients can discover; `probe`: one call that an operator asks for; `explain`: what would become of
 //!   a request.
@@ -31,6 +32,7 @@ pub mod dispatch;
 mod explain;
 pub mod failure;
 pub mod form;
+mod hedge;
 mod lane;
 mod materialise;
 mod media;
@@ -40,6 +42,7 @@ mod observe;
 mod prepare;
 mod probe;
 mod query;
+pub mod refusals;
 mod routes;
 pub mod settle;
 mod sniff;
@@ -47,6 +50,7 @@ mod sound;
 pub mod states;
 pub mod stream;
 mod task;
+mod trace;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -59,6 +63,8 @@ pub use admission::Caller;
 pub use caching::{CacheStatus, Caching};
 pub use count::Counted;
 pub use dispatch::{Answer, Call};
+pub use metadata::add_to_body;
+pub use refusals::{Intake, Refusals};
 pub use states::{StateParts, States};
 
 /// How the limits of a key stand, for the headers of an answer.
@@ -94,19 +100,21 @@ pub struct Denied {
     pub fault: Fault,
     /// The limits, where the key has some and they were looked at.
     pub standing: Option<Standing>,
+    /// Routing facts as JSON, where the client asked for them and there are some.
+    pub routing: Option<String>,
 }
 
 impl Denied {
     /// The same for another request that waited for the same.
     #[must_use]
     pub(crate) fn twin(&self) -> Self {
-        Self { fault: self.fault.twin(), standing: self.standing }
+        Self { fault: self.fault.twin(), standing: self.standing, routing: None }
     }
 }
 
 impl From<Fault> for Denied {
     fn from(fault: Fault) -> Self {
-        Self { fault, standing: None }
+        Self { fault, standing: None, routing: None }
     }
 }
 
@@ -165,6 +173,8 @@ pub struct Parts {
     pub error_detail: ErrorDetail,
     /// Keeps responses.
     pub states: Arc<States>,
+    /// Which refused requests are recorded.
+    pub refusals: Arc<Refusals>,
     /// The response cache.
     pub caching: Arc<Caching>,
     /// Counts what happens.

@@ -2,7 +2,7 @@
 //! words of providers are in neither.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{Gateway, Parts};
 use crate::domain::ids::{OperationId, VirtualKeyId};
@@ -83,6 +83,18 @@ impl Watch {
         let message = status.map(|status| format!("HTTP {status}")).unwrap_or_default();
         let error = (outcome != "success").then_some((outcome, message.as_str()));
         trace.attempt_ends(&format!("{name} {}", target.upstream_model), said, error, now);
+    }
+
+    /// A call beside the one that is traced ended.
+    pub(super) fn beside_ends(&self, (target, operation): (&Target, &str), outcome: &str, duration: Duration) {
+        self.metrics.attempt_ended(&AttemptEnded {
+            model: target.public_model.as_str(),
+            provider: &target.provider,
+            upstream_model: &target.upstream_model,
+            operation,
+            outcome,
+            duration,
+        });
     }
 
     /// The request ended.

@@ -35,6 +35,8 @@ pub(super) struct Prepared {
     pub dropped: Dropped,
     /// How much the model is to think.
     pub steps: Steps,
+    /// Whether it is sent as it came but for what names the model.
+    pub is_native: bool,
 }
 
 /// Prepares a request for a candidate.
@@ -52,16 +54,17 @@ pub(super) async fn prepare(
     let provider = providers::find(&target.provider)
         .ok_or_else(|| Failure::configuration(format!("unknown provider `{}`", target.provider)))?;
     if provider.name == echo::PROVIDER.name {
-        return Ok(Prepared { steps: asking.steps(candidate, provider, &[]), ..Prepared::default() });
+        let steps = asking.steps(candidate, provider, &[]);
+        return Ok(Prepared { steps, is_native: asking.is_native(Wire::Chat), ..Prepared::default() });
     }
     let wire = wire_of(candidate.transport)
         .ok_or_else(|| Failure::configuration("the wire shape generates no text".to_owned()))?;
     let writing = timeout_at(end, asking.write(candidate, provider, wire, &parts.remote));
     let written = writing.await.map_err(|_| Failure::timed_out("content by URL took too long"))?;
-    let written = written.and_then(|written| follow(manner, asking, wire, written));
-    let Written { body, dropped } = written.map_err(|fault| Failure::refused(&fault))?;
+    let written = written.and_then(|(written, is_native)| Ok((follow(manner, asking, wire, written)?, is_native)));
+    let (Written { body, dropped }, is_native) = written.map_err(|fault| Failure::refused(&fault))?;
     let steps = asking.steps(candidate, provider, &dropped);
-    Ok(Prepared { sends: vec![Sending::json(body)], dropped, steps })
+    Ok(Prepared { sends: vec![Sending::json(body)], dropped, steps, is_native })
 }
 
 /// The parameter policy, and the client's own wish.

@@ -15,6 +15,7 @@ use super::lane::Asking;
 use super::prepare::Manner;
 use super::query::Query;
 use super::task::Task;
+use super::trace::Trace;
 use crate::canonical::Wire;
 use crate::dialects;
 use crate::domain::operation::Operation;
@@ -38,6 +39,7 @@ impl ProbeDeployment for Gateway {
                     operation: task.operation(),
                     transports: task.transports(),
                     origin: None,
+                    session: None,
                 };
                 candidate(&target, &wants).map(|candidate| (task, candidate))
             }
@@ -59,6 +61,7 @@ impl ProbeDeployment for Gateway {
         let nothing = HeaderMap::new();
         let end = begun + PATIENCE;
         let manner = Manner { is_strict: false, strategy: ParameterStrategy::Drop };
+        let trace = Trace::default();
         let outcome = match task.prepare(&self.parts, &candidate, manner, end).await {
             Ok(prepared) => {
                 attempt(&AttemptInput {
@@ -69,6 +72,7 @@ impl ProbeDeployment for Gateway {
                     forwarded: &nothing,
                     prepared,
                     deadlines: Deadlines { first_output: PATIENCE, idle: PATIENCE, end },
+                    trace: &trace,
                 })
                 .await
             }

@@ -11,7 +11,7 @@ use super::dispatch::{Answer, Call};
 use super::failure::Failure;
 use super::prepare::{Manner, Prepared};
 use super::task::Task;
-use super::{Denied, Gateway, Parts};
+use super::{Denied, Gateway, Intake, Parts};
 use crate::canonical::TokenUsage;
 use crate::canonical::text::Steps;
 use crate::dialects::native::{NativeReply, ProviderError, ReplyError};
@@ -31,11 +31,20 @@ impl Gateway {
     /// # Errors
     /// What the caller is to be told; nothing of the answer was sent.
     pub async fn ask(&self, operation: Operation, mut call: Call) -> Result<Answer, Denied> {
-        let scanned = Query::scan(operation, std::mem::take(&mut call.body))
-            .and_then(|query| call.caller.check_model(query.model()).map(|()| query));
-        let refused = |fault: &Fault| self.note_refusal(operation.as_str(), &call.request_id, fault);
-        let query = scanned.inspect_err(refused)?;
-        self.perform(call, Arc::new(query), None).await
+        let intake = self.intake(&call.snapshot, &call.caller, operation.as_str(), &call.request_id);
+        let mut intake = Intake { operation, tags: call.tags.clone(), request_bytes: call.body.len() as u64, ..intake };
+        let query = Query::scan(operation, std::mem::take(&mut call.body)).and_then(|query| {
+            query.model().clone_into(&mut intake.public_model);
+            intake.contract = query.contract();
+            call.caller.check_model(query.model()).map(|()| query)
+        });
+        match query {
+            Ok(query) => self.perform(call, Arc::new(query), None).await,
+            Err(fault) => {
+                self.refused(intake, &fault);
+                Err(fault.into())
+            }
+        }
     }
 }
 
@@ -118,7 +127,8 @@ impl Task for Query {
         let posed = posed.and_then(|posed| follow(manner, posed)).map_err(|fault| Failure::refused(&fault))?;
         let Posed { sends, dropped } = posed;
         let sends = if provider.name == echo::PROVIDER.name { Vec::new() } else { sends };
-        Ok(Prepared { sends, dropped, steps: Steps::default() })
+        let is_native = self.0.transports().first() == Some(&candidate.transport);
+        Ok(Prepared { sends, dropped, steps: Steps::default(), is_native })
     }
 
     fn read_error(&self, transport: Transport, body: &[u8]) -> ProviderError {

@@ -24,13 +24,18 @@ pub(super) struct Primary {
     pub candidates: Vec<Candidate>,
     /// Whether the chain for any reason serves in place of the pool.
     pub is_chain: bool,
+    /// What put the first one first, if not the strategy.
+    pub pinned_by: Option<&'static str>,
 }
 
 impl<'a> Routes<'a> {
     /// The primary pool. While none of it is to be called, the chain for any reason serves in its place.
     pub(super) fn primary(&self) -> Outcome<Primary> {
         let fault = match self.plan(self.task.model()) {
-            Ok(plan) => return Ok(Primary { candidates: plan.candidates, is_chain: false }),
+            Ok(plan) => {
+                let Plan { candidates, pinned_by, .. } = plan;
+                return Ok(Primary { candidates, is_chain: false, pinned_by });
+            }
             Err(fault) => fault,
         };
         // Only those that are waited for name a time.
@@ -38,7 +43,7 @@ impl<'a> Routes<'a> {
             return Err(fault);
         }
         let candidates = self.chain(FallbackReason::General);
-        if candidates.is_empty() { Err(fault) } else { Ok(Primary { candidates, is_chain: true }) }
+        if candidates.is_empty() { Err(fault) } else { Ok(Primary { candidates, is_chain: true, pinned_by: None }) }
     }
 
     /// What the request needs of the deployments of a model.
@@ -48,6 +53,7 @@ impl<'a> Routes<'a> {
             operation: self.task.operation(),
             transports: self.task.transports(),
             origin: self.task.origin(),
+            session: None,
         }
     }
 
@@ -56,7 +62,10 @@ impl<'a> Routes<'a> {
         let dice = &self.parts.dice;
         let now = self.parts.clock.instant();
         let look = |target: &Target| self.parts.health.standing(target, now);
-        plan(self.snapshot, self.wants(public_model), &look, &mut |below| dice(below))
+        let is_pinned = self.snapshot.settings().pins_sessions(public_model);
+        let session = if is_pinned { self.task.session() } else { None };
+        let wants = Wants { session: session.as_deref(), ..self.wants(public_model) };
+        plan(self.snapshot, wants, &look, &mut |below| dice(below))
     }
 
     /// Candidates of a chain, each once.

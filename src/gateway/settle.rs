@@ -10,6 +10,9 @@ use super::account::Account;
 use super::failure::{Failure, Repeat};
 use super::metadata::{self, Strategies};
 use super::observe::{Said, Watch};
+use super::prepare::Prepared;
+use super::refusals;
+use super::trace::{Moments, Seen, Trace};
 use crate::canonical::text::{Effort, Steps};
 use crate::domain::money::NanoCents;
 use crate::domain::operation::Operation;
@@ -54,11 +57,27 @@ impl Ending {
 #[derive(Debug, Clone)]
 pub(super) struct Facts {
     pub request_id: String,
+    pub tags: Vec<String>,
     pub public_model: String,
     pub operation: Operation,
     pub contract: &'static str,
     pub is_stream: bool,
     pub revision: i64,
+}
+
+/// The class of an attempt that was cancelled because another candidate answered first.
+const HEDGE: &str = "hedge";
+const OVERTAKEN: &str = "another candidate answered first";
+
+/// An attempt at a second candidate, beside the first.
+pub(super) struct Aside {
+    target: Arc<Target>,
+    pass: Pass,
+    began: Instant,
+    steps: Steps,
+    is_native: bool,
+    /// What its input may cost, noted already.
+    cost: i128,
 }
 
 /// The record of one request. Dropping it without an ending records a hang-up.
@@ -82,14 +101,24 @@ pub(super) struct Record {
     /// What failed attempts are thought to have cost.
     lost: i128,
     steps: Steps,
+    is_native: Option<bool>,
+    /// Whether an answer was committed to.
+    is_committed: bool,
+    /// What the last attempt showed on the wire.
+    seen: Seen,
+    first_reasoning_ms: Option<u64>,
     first_output_ms: Option<u64>,
+    longest_gap_ms: Option<u64>,
     usage: Option<TokenUsage>,
     output_bytes: u64,
+    response_bytes: u64,
     dropped: Vec<String>,
     finish_reason: Option<String>,
     /// The public model that once made the answer, where no provider was called for this one.
     cached_from: Option<String>,
     is_settled: bool,
+    /// Whether it is for the log alone.
+    is_log_only: bool,
 }
 
 impl Record {
@@ -111,13 +140,20 @@ impl Record {
             strategies: None,
             lost: 0,
             steps: Steps::default(),
+            is_native: None,
+            is_committed: false,
+            seen: Seen::default(),
+            first_reasoning_ms: None,
             first_output_ms: None,
+            longest_gap_ms: None,
             usage: None,
             output_bytes: 0,
+            response_bytes: 0,
             dropped: Vec::new(),
             finish_reason: None,
             cached_from: None,
             is_settled: false,
+            is_log_only: false,
         }
     }
 
@@ -168,9 +204,116 @@ impl Record {
         self.served_by = Some(Arc::clone(target));
     }
 
-    /// Notes how much the model of this attempt is to think.
-    pub(super) fn thinks(&mut self, steps: Steps) {
+    /// A second candidate is asked because the first is late. Whichever loses may be billed all the same; that is noted
+    /// now, so that nothing is lost with a client that leaves.
+    pub(super) fn second_begins(&mut self, target: &Arc<Target>, mut pass: Pass, prepared: &Prepared) -> Aside {
+        let began = self.account.parts().clock.instant();
+        pass.begins(began);
+        let cost = self.input_cost(target);
+        self.lost += cost;
+        let (steps, is_native) = (prepared.steps, prepared.is_native);
+        Aside { target: Arc::clone(target), pass, began, steps, is_native, cost }
+    }
+
+    /// The first has answered, and the second is cancelled.
+    pub(super) fn second_lost(&mut self, aside: &Aside) {
+        let overtaken =
+            AttemptRecord { class: Some(HEDGE.to_owned()), detail: Some(OVERTAKEN.to_owned()), ..self.beside(aside) };
+        self.measure_beside(aside, HEDGE);
+        self.note_beside(overtaken, None);
+    }
+
+    /// The second has failed; the first goes on.
+    pub(super) fn second_failed(&mut self, mut aside: Aside, failure: &Failure) {
+        let now = self.account.parts().clock.instant();
+        let impact = aside.pass.failed(failure.blow(), true, now);
+        if failure.repeat == Repeat::Safe {
+            self.lost -= aside.cost;
+        }
+        let failed = AttemptRecord {
+            class: Some(class_word(failure.class).to_owned()),
+            http_status: failure.status,
+            detail: Some(capped(&failure.cause)),
+            ..self.beside(&aside)
+        };
+        self.measure_beside(&aside, class_word(failure.class));
+        self.note_beside(failed, Some(impact));
+    }
+
+    /// The second has answered, or is what is left. `is_overtaken`: the first is cancelled.
+    pub(super) fn second_takes_over(&mut self, aside: Aside, is_overtaken: bool) {
+        if is_overtaken {
+            self.measure_attempt(HEDGE, None);
+        }
+        let first = self.served_by.take();
+        if is_overtaken {
+            // Its circuit hears nothing: it did not fail.
+            self.pass = None;
+            self.lost += first.map_or(0, |target| self.input_cost(&target));
+            let duration_ms = self.attempt_ms();
+            if let Some(attempt) = self.attempts.last_mut() {
+                attempt.class = Some(HEDGE.to_owned());
+                attempt.detail = Some(OVERTAKEN.to_owned());
+                attempt.duration_ms = duration_ms;
+            }
+        }
+        self.lost -= aside.cost;
+        self.attempt_begins(&aside.target, None);
+        self.attempt_began = Some(aside.began);
+        self.pass = Some(aside.pass);
+        self.is_asked(aside.steps, aside.is_native);
+    }
+
+    fn beside(&self, aside: &Aside) -> AttemptRecord {
+        let now = self.account.parts().clock.instant();
+        AttemptRecord {
+            deployment_id: aside.target.id.to_string(),
+            provider: aside.target.provider.clone(),
+            upstream_model: aside.target.upstream_model.clone(),
+            duration_ms: whole_ms(now.saturating_duration_since(aside.began)),
+            ..AttemptRecord::default()
+        }
+    }
+
+    fn measure_beside(&self, aside: &Aside, outcome: &str) {
+        let now = self.account.parts().clock.instant();
+        let duration = now.saturating_duration_since(aside.began);
+        self.watch.beside_ends((&aside.target, self.facts.operation.as_str()), outcome, duration);
+    }
+
+    /// Puts an attempt before the one that goes on.
+    fn note_beside(&mut self, attempt: AttemptRecord, impact: Option<Impact>) {
+        let place = self.attempts.len().saturating_sub(1);
+        self.attempts.insert(place, attempt);
+        self.impacts.insert(place, impact);
+        for (number, attempt) in (1..).zip(&mut self.attempts) {
+            attempt.number = number;
+        }
+    }
+
+    /// What the input costs at a deployment, where that is known.
+    fn input_cost(&self, target: &Target) -> i128 {
+        let usage = TokenUsage { input: self.estimated_input(target), ..TokenUsage::default() };
+        i128::from(target.resolved.pricing.cost(&usage).unwrap_or_default().0)
+    }
+
+    /// Notes how this attempt is asked: how much it is to think, and whether in the client's own words.
+    pub(super) fn is_asked(&mut self, steps: Steps, is_native: bool) {
         self.steps = steps;
+        self.is_native = Some(is_native);
+    }
+
+    /// Notes what the attempt under way showed on the wire.
+    pub(super) fn traced(&mut self, trace: &Trace) {
+        self.seen = trace.seen();
+        if let Some(attempt) = self.attempts.last_mut() {
+            attempt.provider_request_id.clone_from(&self.seen.provider_request_id);
+        }
+    }
+
+    /// Keeps it out of the store: nothing was generated.
+    pub(super) fn is_not_kept(&mut self) {
+        self.is_log_only = true;
     }
 
     /// Logs that a deployment could not be sent the request.
@@ -213,8 +356,7 @@ impl Record {
         if failure.repeat == Repeat::Once
             && let Some(target) = &self.served_by
         {
-            let usage = TokenUsage { input: self.estimated_input(target), ..TokenUsage::default() };
-            self.lost += i128::from(target.resolved.pricing.cost(&usage).unwrap_or_default().0);
+            self.lost += self.input_cost(target);
         }
     }
 
@@ -260,11 +402,14 @@ impl Record {
             http_status: attempt.http_status,
             health_impact: impact.map(Impact::as_str),
         });
+        let answered = self.attempts.last().is_some_and(|attempt| attempt.ok);
+        let served_by = self.served_by.as_ref().filter(|_| answered).map(|target| target.opaque_id.as_str());
         Some(metadata::write(&metadata::Routing {
             served_model: served,
+            served_by,
             routing_strategy: strategies.routing.as_str(),
             unsupported_parameter_strategy: strategies.parameters.as_str(),
-            fallback_used: served != self.facts.public_model,
+            fallback_used: !served.is_empty() && served != self.facts.public_model,
             attempt_count: self.attempts.len(),
             attempts: attempts.collect(),
         }))
@@ -275,14 +420,12 @@ impl Record {
         u32::try_from(self.attempts.len()).unwrap_or(u32::MAX)
     }
 
-    /// Notes the first semantic output.
-    pub(super) fn output_begins(&mut self) {
-        if self.first_output_ms.is_none() {
-            self.first_output_ms = Some(self.elapsed_ms());
-        }
+    /// Notes that an answer is committed to: it is whole, or its first output was seen.
+    pub(super) fn commits(&mut self) {
+        self.is_committed = true;
         let now = self.account.parts().clock.instant();
         if let Some(pass) = &mut self.pass {
-            pass.committed(now);
+            pass.committed(now, self.facts.is_stream);
         }
         let duration_ms = self.attempt_ms();
         if let Some(attempt) = self.attempts.last_mut() {
@@ -295,6 +438,23 @@ impl Record {
     pub(super) fn found_in_cache(&mut self, made_by: &str) {
         self.cached_from = Some(made_by.to_owned());
         self.first_output_ms = Some(self.elapsed_ms());
+    }
+
+    /// Notes that the answer came whole.
+    pub(super) fn came_whole(&mut self) {
+        self.first_output_ms = Some(self.elapsed_ms());
+    }
+
+    /// Notes the moments of a stream.
+    pub(super) fn streamed(&mut self, moments: &Moments) {
+        self.first_reasoning_ms = moments.first_reasoning.map(|at| self.ms_until(at));
+        self.first_output_ms = moments.first_output.map(|at| self.ms_until(at));
+        self.longest_gap_ms = moments.longest_gap.map(whole_ms);
+    }
+
+    /// Notes how much was written for the client.
+    pub(super) fn wrote(&mut self, bytes: u64) {
+        self.response_bytes = bytes;
     }
 
     /// Notes request fields that did not reach the provider as sent.
@@ -319,6 +479,7 @@ impl Record {
             }
             Ok(Ok(false) | Err(_)) | Err(_) => {
                 parts.ledger.figures().went_out_unsafe();
+                parts.refusals.was_late();
                 let request_id = self.facts.request_id.as_str();
                 tracing::warn!(request_id, "an answer goes out before its record is safe");
             }
@@ -333,8 +494,8 @@ impl Record {
         let (usage, estimated) = self.used(ending);
         self.praise(ending, &usage);
         let pricing = self.served_by.as_ref().map(|target| &target.resolved.pricing);
-        let free = self.cached_from.as_ref().map(|_| NanoCents(0));
-        let cost = pricing.and_then(|pricing| pricing.cost(&usage)).or(free);
+        // What was sent to nobody costs nothing.
+        let cost = pricing.map_or(Some(NanoCents(0)), |pricing| pricing.cost(&usage));
         self.log(ending, fault, &usage, cost);
         self.measure(ending, fault, (&usage, estimated), cost);
         if let (Ending::Success, Some(target), false) = (ending, &self.served_by, estimated) {
@@ -342,12 +503,16 @@ impl Record {
             learned.learn(&target.upstream_model, self.account.size(), usage.input, usage.output);
         }
         let (hold, deployment) = self.account.take_holds();
-        if self.account.key().is_some() && hold.is_none() {
-            // Never admitted: nothing was used, and there is nothing to store but the refusal, which the log has.
+        if self.is_log_only {
             return None;
         }
         let mut record = self.record(ending, fault, &usage, cost);
-        record.estimated = estimated;
+        record.estimated = estimated || self.is_doubtful(&usage);
+        if hold.is_none() && self.attempts.is_empty() && self.cached_from.is_none() {
+            // Never admitted: nothing was used, so nobody waits for it.
+            refusals::hand_in(self.account.parts(), self.account.key().map(|key| key.id), record);
+            return None;
+        }
         record.charge = self.charge(hold.as_ref(), cost.unwrap_or_default());
         let tokens = usage.input.saturating_add(usage.output);
         let settlement = Settlement { hold, tokens, cost: cost.unwrap_or_default(), record };
@@ -392,7 +557,7 @@ impl Record {
             return (usage, false);
         }
         let Some(target) = &self.served_by else { return (TokenUsage::default(), false) };
-        let has_output = self.first_output_ms.is_some();
+        let has_output = self.is_committed;
         // A refusal or failure before any output is not billed; a request that was cut off under way may well be.
         if ending == Ending::Error && !has_output {
             return (TokenUsage::default(), false);
@@ -402,6 +567,12 @@ impl Record {
         }
         let output = self.account.parts().learned.output(&target.upstream_model, self.output_bytes);
         (TokenUsage { input: self.estimated_input(target), output, ..TokenUsage::default() }, true)
+    }
+
+    /// Whether a price that is needed is not known, and the standard one stands in for it.
+    fn is_doubtful(&self, usage: &TokenUsage) -> bool {
+        let pricing = self.served_by.as_ref().map(|target| &target.resolved.pricing);
+        pricing.is_some_and(|pricing| pricing.is_known() && pricing.unknown_term(&usage.terms).is_some())
     }
 
     fn estimated_input(&self, target: &Target) -> u64 {
@@ -442,19 +613,24 @@ impl Record {
             provider: target.map(|target| target.provider.clone()),
             operation: self.facts.operation.as_str().to_owned(),
             contract: self.facts.contract.to_owned(),
+            tags: self.facts.tags.clone(),
+            lane: self.is_native.map(|is_native| if is_native { "native" } else { "translated" }.to_owned()),
             stream: self.facts.is_stream,
             cache_hit: self.cached_from.is_some(),
+            service_tier: usage.terms.service.word().map(str::to_owned),
             outcome: self.outcome(ending).to_owned(),
             degraded: is_fallback || !self.dropped.is_empty(),
             estimated: false,
-            http_status: fault.map_or(200, |fault| fault.kind().row().http),
+            http_status: self.http_status(ending, fault),
             input_tokens: usage.input,
             cache_read_tokens: usage.cache_read,
             cache_write_tokens: usage.cache_write,
+            cache_write_1h_tokens: usage.cache_write_1h,
             audio_input_tokens: usage.audio_input,
             output_tokens: usage.output,
             reasoning_tokens: usage.reasoning,
             audio_output_tokens: usage.audio_output,
+            hosted_calls: usage.terms.searches,
             search_units: usage.search_units,
             image_count: usage.images,
             audio_ms: usage.audio_ms.saturating_add(usage.audio_output_ms),
@@ -463,16 +639,41 @@ impl Record {
             upstream_cost: cost.map(|_| i64::try_from(upstream).unwrap_or(i64::MAX)),
             started_at: self.started_at.unix_ms(),
             duration_ms: self.elapsed_ms(),
+            first_byte_ms: self.seen.first_byte.map(|at| self.ms_until(at)),
+            first_reasoning_ms: self.first_reasoning_ms,
             first_output_ms: self.first_output_ms,
+            longest_gap_ms: self.longest_gap_ms,
+            blocked_ms: whole_ms(self.blocked),
             request_bytes: self.account.size().bytes,
+            response_bytes: self.response_bytes,
+            reasoning_requested: self.steps.requested.map(|step| step.as_str().to_owned()),
+            reasoning_effective: self.steps.effective.map(|step| step.as_str().to_owned()),
+            reasoning_clamped: self.steps.requested.is_some() && self.steps.is_clamped(),
             dropped: self.dropped.clone(),
             finish_reason: self.finish_reason.clone(),
             error: fault.map(|fault| fault.kind().row().slug.to_owned()),
-            error_detail: fault.and_then(Fault::cause).map(|cause| capped(&cause)),
+            error_class: self.error_class(ending),
+            error_detail: fault.map(detail_of),
             config_revision: self.facts.revision,
             attempts: self.attempts.clone(),
             ..OperationRecord::default()
         }
+    }
+
+    /// What the client was answered; 499: it left before there was an answer.
+    fn http_status(&self, ending: Ending, fault: Option<&Fault>) -> u16 {
+        match fault {
+            // After the commit point the status has been sent.
+            _ if self.is_committed && self.facts.is_stream => 200,
+            Some(fault) => fault.kind().row().http,
+            None if ending == Ending::Cancelled && !self.is_committed => 499,
+            None => 200,
+        }
+    }
+
+    fn error_class(&self, ending: Ending) -> Option<String> {
+        let last = self.attempts.last().filter(|_| ending == Ending::Error)?;
+        last.class.clone()
     }
 
     /// The ending in the words of records: an answer can be complete and still not be what was asked for.
@@ -573,17 +774,26 @@ impl Record {
     }
 
     fn elapsed_ms(&self) -> u64 {
-        whole_ms(self.account.parts().clock.instant().saturating_duration_since(self.started))
+        self.ms_until(self.account.parts().clock.instant())
+    }
+
+    fn ms_until(&self, at: Instant) -> u64 {
+        whole_ms(at.saturating_duration_since(self.started))
     }
 }
 
-fn whole_ms(duration: Duration) -> u64 {
+pub(super) fn whole_ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Text for a column: bounded, and without what a database does not take.
-fn capped(text: &str) -> String {
+pub(super) fn capped(text: &str) -> String {
     text.chars().filter(|c| !c.is_control() || *c == '\n').take(MAX_DETAIL_CHARS).collect()
+}
+
+/// What happened, for a column: the private cause, else what the client is told.
+pub(super) fn detail_of(fault: &Fault) -> String {
+    capped(&fault.cause().unwrap_or_else(|| fault.message().to_owned()))
 }
 
 const fn class_word(class: FailureClass) -> &'static str {

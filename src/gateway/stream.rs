@@ -4,16 +4,16 @@
 //! runs. A client that leaves cancels the provider's work at once; a client that takes nothing for too long is cut off.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Parts;
 use super::attempt::{BrokenStream, OpenStream, Step, stream_failure};
-use super::dispatch::Opening;
+use super::dispatch::{Opening, Told};
 use super::metadata::{self, Head};
 use super::settle::{Ending, Record};
 use super::states::Keep;
@@ -54,10 +54,24 @@ enum Stop {
 struct Client {
     sender: mpsc::Sender<Bytes>,
     write_timeout: Duration,
+    /// Bytes of the answer that were sent.
+    sent: AtomicU64,
 }
 
 impl Client {
+    /// Sends a piece of the answer.
     async fn send(&self, bytes: Bytes) -> Result<(), Stop> {
+        let length = bytes.len() as u64;
+        self.send_uncounted(bytes).await?;
+        self.sent.fetch_add(length, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    async fn send_uncounted(&self, bytes: Bytes) -> Result<(), Stop> {
         match timeout(self.write_timeout, self.sender.send(bytes)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) | Err(_) => Err(Stop::ClientGone),
@@ -69,7 +83,7 @@ impl Client {
 pub(super) async fn pump_when_open(
     parts: Arc<Parts>,
     mut opening: Opening,
-    contract: Wire,
+    (contract, told): (Wire, Told),
     sender: mpsc::Sender<Bytes>,
 ) {
     let mut stopping = parts.stopping.clone();
@@ -82,7 +96,13 @@ pub(super) async fn pump_when_open(
         match opened {
             Ok(Ok(committed)) => return pump(parts, committed, sender).await,
             // The opening has recorded it.
-            Ok(Err(fault)) => return drop(sender.send(write_fault_event(contract, &fault)).await),
+            Ok(Err(fault)) => {
+                let mut event = BytesMut::from(write_fault_event(contract, &fault).as_ref());
+                if let Some(routing) = told.get() {
+                    metadata::add_to_last_event(&mut event, routing);
+                }
+                return drop(sender.send(event.freeze()).await);
+            }
             Err(_) => {
                 if !matches!(timeout(parts.bounds.client_write_timeout, sender.send(KEEP_ALIVE)).await, Ok(Ok(()))) {
                     return;
@@ -94,7 +114,7 @@ pub(super) async fn pump_when_open(
 
 /// Pumps a committed stream to its end and records it.
 pub(super) async fn pump(parts: Arc<Parts>, mut stream: Committed, sender: mpsc::Sender<Bytes>) {
-    let client = Client { sender, write_timeout: parts.bounds.client_write_timeout };
+    let client = Client { sender, write_timeout: parts.bounds.client_write_timeout, sent: AtomicU64::new(0) };
     let _open = parts.metrics.stream_opens();
     let mut stopping = parts.stopping.clone();
     let head = if stream.record.explains() { Head::read(&stream.open.pending) } else { None };
@@ -104,14 +124,17 @@ pub(super) async fn pump(parts: Arc<Parts>, mut stream: Committed, sender: mpsc:
     };
     let relay = &stream.open.relay;
     stream.record.reported(relay.usage(), relay.finish_reason(), relay.output_bytes());
+    stream.record.streamed(&stream.open.moments);
+    stream.record.wrote(client.sent());
     match ending {
         Ok(()) => {
-            stream.record.settle(Ending::Success, None).await;
             stream.keep_answer().await;
             stream.open.relay.write_closing(&mut stream.open.pending);
             if let Some(routing) = stream.record.routing().filter(|_| stream.open.is_events()) {
                 metadata::add_to_stream(stream.contract, &mut stream.open.pending, head.as_ref(), &routing);
             }
+            stream.record.wrote(client.sent() + stream.open.pending.len() as u64);
+            stream.record.settle(Ending::Success, None).await;
             stream.is_whole.store(true, Ordering::Release);
             // Settled: a client that leaves now has its answer.
             _ = client.send(stream.open.pending.split().freeze()).await;
@@ -122,9 +145,13 @@ pub(super) async fn pump(parts: Arc<Parts>, mut stream: Committed, sender: mpsc:
         }
         Err(Stop::ClientGone) => stream.record.settle(Ending::Cancelled, None).await,
         Err(Stop::Failed(fault)) => {
-            stream.record.settle(Ending::Error, Some(&fault)).await;
             let mut last = stream.open.pending.split();
             stream.open.relay.write_failure(&fault, &mut last);
+            if let Some(routing) = stream.record.routing() {
+                metadata::add_to_last_event(&mut last, &routing);
+            }
+            stream.record.wrote(client.sent() + last.len() as u64);
+            stream.record.settle(Ending::Error, Some(&fault)).await;
             if !last.is_empty() {
                 _ = client.send(last.freeze()).await;
             }
@@ -186,7 +213,7 @@ impl Committed {
                         return Err(self.failed(BrokenStream::Read(crate::transport::ReadError::Stalled)));
                     }
                     if self.open.is_events() {
-                        client.send(KEEP_ALIVE).await?;
+                        client.send_uncounted(KEEP_ALIVE).await?;
                     }
                     continue;
                 }

@@ -1,6 +1,7 @@
 //! What a client asks for, as the frame of every operation sees it. Admission, routing, deadlines, retries, settlement and
 //! errors are the same for all; an operation says what it is, how it is written for a candidate, and how an answer is read.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use async_trait::async_trait;
@@ -11,6 +12,7 @@ use super::Parts;
 use super::failure::Failure;
 use super::form::Uploaded;
 use super::prepare::{Manner, Prepared};
+use crate::canonical::text::Request;
 use crate::canonical::{TokenUsage, Wire};
 use crate::dialects::native::{NativeReply, NativeStream, ProviderError, ReplyError};
 use crate::dialects::question::Answered;
@@ -59,6 +61,11 @@ pub(super) trait Task: Send + Sync {
         None
     }
 
+    /// What keeps requests together that one deployment is to serve.
+    fn session(&self) -> Option<Cow<'_, str>> {
+        None
+    }
+
     /// How long the first output of a stream may take at a deployment, where the operator has not said.
     fn first_output_ms(&self, _target: &Target) -> u32 {
         0
@@ -70,6 +77,11 @@ pub(super) trait Task: Send + Sync {
     /// `BadRequest` that names a field.
     fn weigh(&self) -> Outcome<Weight> {
         Ok(Weight { choices: 1, ..Weight::default() })
+    }
+
+    /// The request in the neutral form, where it is text that can be counted.
+    fn text(&self) -> Option<Request> {
+        None
     }
 
     /// What it will use at a deployment, where its input is so many tokens by its size: for holds, and for answers that do

@@ -37,6 +37,8 @@ pub struct Size {
     pub max_output: Option<u64>,
     /// Answers it wants.
     pub choices: u64,
+    /// Its input tokens where they were counted, for the dearest of its models: then the smaller figure holds.
+    pub counted: Option<u64>,
     /// Input tokens, where someone who asks what would be says so.
     pub stated_input: Option<u64>,
 }
@@ -140,7 +142,8 @@ impl Learned {
         }
         let ratio = self.model(model).bytes_per_token.unwrap_or(BYTES_PER_TOKEN);
         let words = (size.text_bytes as f64 / ratio).ceil() as u64;
-        words.saturating_add(size.media.saturating_mul(TOKENS_PER_IMAGE))
+        let estimate = words.saturating_add(size.media.saturating_mul(TOKENS_PER_IMAGE));
+        size.counted.map_or(estimate, |counted| counted.min(estimate))
     }
 
     /// Output tokens of an answer that was seen in part.
@@ -279,5 +282,12 @@ mod tests {
         }
         assert_eq!(payloads(&[512, 511, 700, 9, 600]), (3, 1_812));
         assert_eq!(payloads(&[]), (0, 0));
+    }
+
+    #[test]
+    fn a_count_holds_where_it_is_smaller_than_the_estimate() {
+        let learned = Learned::default();
+        assert_eq!(learned.input("m", &Size { counted: Some(700), ..size(3_500) }), 700);
+        assert_eq!(learned.input("m", &Size { counted: Some(1_700), ..size(3_500) }), 1_000);
     }
 }

@@ -32,6 +32,8 @@ pub struct Question {
     pub operation: Option<Operation>,
     /// The contract: `chat_completions`, `responses` or `messages`; `None`: the first.
     pub contract: Option<String>,
+    /// `x-unified-session`.
+    pub session: Option<String>,
     /// The request.
     pub shape: Shape,
 }
@@ -95,7 +97,7 @@ pub struct Explanation {
     pub budget: Option<BudgetView>,
     /// How candidates are ordered within a tier.
     pub strategy: RoutingStrategy,
-    /// What pins the request: `state`.
+    /// What put the first candidate first: `state` or `session`; `None`: the strategy.
     pub pinned_by: Option<&'static str>,
     /// Upstream calls that it may cost, over all candidates.
     pub max_attempts: u32,

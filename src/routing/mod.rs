@@ -22,7 +22,7 @@ pub mod snapshot;
 pub mod strategy;
 
 pub use explain::{ExplainRoute, Explanation};
-pub use health::{Availability, Blow, Health, Impact, Pass, Standing};
+pub use health::{Availability, Blow, Health, Impact, Pass, Shared, Standing};
 pub use plan::{Candidate, Plan, Verdict, Wants, candidate, plan, survey};
 pub use probe::{ProbeDeployment, ProbeFailure, Probed};
 pub use publish::Publisher;

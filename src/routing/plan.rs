@@ -21,6 +21,8 @@ pub struct Wants<'a> {
     pub transports: &'a [Transport],
     /// The opaque id of the deployment whose state the request carries.
     pub origin: Option<&'a str>,
+    /// What keeps requests together that the same deployment is to serve.
+    pub session: Option<&'a str>,
 }
 
 /// One deployment that can serve the request, and the wire shape to speak to it.
@@ -39,6 +41,8 @@ pub struct Plan {
     pub candidates: Vec<Candidate>,
     /// How they were ordered.
     pub strategy: RoutingStrategy,
+    /// What put the first one first: `state` or `session`; `None`: the strategy.
+    pub pinned_by: Option<&'static str>,
 }
 
 /// A source of chance: answers a number below its argument, evenly distributed.
@@ -119,13 +123,18 @@ pub fn plan(snapshot: &Snapshot, wants: Wants<'_>, look: &Look<'_>, dice: &mut D
             ))
         }));
     }
-    let mut candidates = strategy::order(strategy, usable, dice);
+    let mut candidates = match wants.session {
+        Some(session) => strategy::by_session(session, usable),
+        None => strategy::order(strategy, usable, dice),
+    };
+    let mut pinned_by = wants.session.map(|_| "session");
     let maker =
         wants.origin.and_then(|origin| candidates.iter().position(|candidate| candidate.target.opaque_id == origin));
     if let Some(position) = maker {
         candidates.get_mut(..=position).unwrap_or_default().rotate_right(1);
+        pinned_by = Some("state");
     }
-    Ok(Plan { candidates, strategy })
+    Ok(Plan { candidates, strategy, pinned_by })
 }
 
 /// How long deployments that could serve do not.

@@ -7,6 +7,7 @@
 use super::health::Standing;
 use super::plan::{Candidate, Dice};
 use crate::domain::settings::RoutingStrategy;
+use crate::vault::digest;
 
 /// Success rate of a deployment without a record.
 const UNPROVEN: f64 = 0.5;
@@ -37,6 +38,32 @@ pub fn order(strategy: RoutingStrategy, mut usable: Vec<Member>, dice: &mut Dice
         ordered.extend(members.into_iter().map(|(candidate, _)| candidate));
     }
     ordered
+}
+
+/// Orders candidates for a session: higher tiers first, and within a tier by a score of session and deployment that
+/// grows with the weight (rendezvous hashing). The same on every replica; when one goes or comes, only its own sessions
+/// move. Weight 0 comes last in its tier.
+#[must_use]
+pub fn by_session(session: &str, usable: Vec<Member>) -> Vec<Candidate> {
+    let mut scored: Vec<(Candidate, f64)> = usable
+        .into_iter()
+        .map(|(candidate, _)| {
+            let score = score(session, &candidate);
+            (candidate, score)
+        })
+        .collect();
+    scored.sort_by(|(one, own), (other, others)| {
+        other.target.priority.cmp(&one.target.priority).then_with(|| others.total_cmp(own))
+    });
+    scored.into_iter().map(|(candidate, _)| candidate).collect()
+}
+
+/// Of a fair draw `u` in (0, 1): `weight / -ln u`. The highest wins as often as its share of the weights.
+fn score(session: &str, candidate: &Candidate) -> f64 {
+    let hash = digest([session.as_bytes(), b"\n".as_slice(), candidate.target.opaque_id.as_bytes()]);
+    let drawn = hash.iter().take(6).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+    let fair = (drawn as f64 + 0.5) / (1_u64 << 48) as f64;
+    f64::from(candidate.target.weight) / -fair.ln()
 }
 
 /// How probable it is of each candidate that it comes first.

@@ -420,12 +420,36 @@ pub(super) fn position(id: OperationId) -> Statement {
 }
 
 /// A batch of what [`tail`] answered.
-pub(super) fn to_batch(rows: Vec<(i64, OperationRecord)>, horizon: i64, limit: u32) -> TailBatch {
+pub(super) fn to_batch(rows: Vec<(i64, OperationRecord)>, after: TailPosition, horizon: i64, limit: u32) -> TailBatch {
     let is_full = u32::try_from(rows.len()).is_ok_and(|len| len >= limit);
     let last = rows.last().map(|(stored_in, record)| TailPosition {
         stored_in: *stored_in,
         id: Uuid::parse_str(&record.id).unwrap_or_default(),
     });
-    let next = last.filter(|_| is_full).unwrap_or(TailPosition { stored_in: horizon, id: Uuid::nil() });
+    // A tail that begins after a record beyond the horizon waits there; it never goes back.
+    let seen = after.max(TailPosition { stored_in: horizon, id: Uuid::nil() });
+    let next = last.filter(|_| is_full).unwrap_or(seen);
     TailBatch { records: rows.into_iter().map(|(_, record)| record).collect(), next, has_more: is_full }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tail_never_goes_back() {
+        let place = |stored_in, id| TailPosition { stored_in, id: Uuid::from_u128(id) };
+        let row = |stored_in, id| {
+            (stored_in, OperationRecord { id: Uuid::from_u128(id).to_string(), ..OperationRecord::default() })
+        };
+        for (rows, after, horizon, next, has_more) in [
+            (vec![], place(5, 3), 9, place(9, 0), false),
+            (vec![row(6, 1)], place(5, 3), 9, place(9, 0), false),
+            (vec![row(6, 1), row(6, 2)], place(5, 3), 9, place(6, 2), true),
+            (vec![], place(12, 3), 9, place(12, 3), false),
+        ] {
+            let batch = to_batch(rows, after, horizon, 2);
+            assert_eq!((batch.next, batch.has_more), (next, has_more), "{after:?}");
+        }
+    }
 }

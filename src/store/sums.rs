@@ -175,14 +175,13 @@ pub(super) fn aggregate(dialect: Dialect, query: &UsageQuery) -> Statement {
         UsageDimension::Day => "CAST(hour / 24 AS TEXT)",
         UsageDimension::Hour => "CAST(hour AS TEXT)",
     });
-    for name in columns() {
-        sql.add(&format!("COALESCE(CAST(SUM({name}) AS BIGINT), 0) AS {name}, "));
-    }
+    let sums = columns().into_iter().map(|name| format!("COALESCE(CAST(SUM({name}) AS BIGINT), 0) AS {name}"));
+    sql.add(&sums.collect::<Vec<_>>().join(", "));
     let wanted =
         format!("tag, hour, public_model, key_id, deployment_id, provider, operation, {}", columns().join(", "));
     let of_days = wanted.replace("tag, hour,", "tag, day * 24 AS hour,");
     let of_hours = wanted.replace("tag, hour,", "'' AS tag, hour,");
-    sql.add("0 AS nothing FROM (SELECT ").add(&of_days).add(" FROM usage_days WHERE tag ");
+    sql.add(" FROM (SELECT ").add(&of_days).add(" FROM usage_days WHERE tag ");
     match &query.filter.tag {
         Some(tag) => sql.add("= ").value(Value::Text(tag.clone())),
         None if is_of_tags => sql.add("<> ''"),

@@ -38,6 +38,8 @@ pub mod header {
     pub const CACHE_STATUS: &str = "x-unified-cache-status";
     /// `true` asks for routing facts in the answer.
     pub const ROUTING_METADATA: &str = "x-unified-routing-metadata";
+    /// Requests of one session go to one deployment, where the operator has switched that on.
+    pub const SESSION: &str = "x-unified-session";
     /// Opaque id of the deployment that served, when routing facts were asked for.
     pub const SERVED_BY: &str = "x-unified-served-by";
     /// Request fields that were dropped or emulated, separated by commas.

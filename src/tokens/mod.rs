@@ -1,7 +1,9 @@
 //! How many tokens a request probably has, where nobody who knows can be asked.
 //!
 //! An estimate by size: no tokenizer is right for every provider, and a wrong one is no better than a rule that says it is
-//! one. The rules lean to the high side, for what is planned with them is a window that must not overflow.
+//! one. [`bpe`] counts text where a rule is not good enough. The rules lean to the high side, for what is planned with them is a window that must not overflow.
+
+pub mod bpe;
 
 use crate::canonical::Json;
 use crate::canonical::text::{Media, Part, Request, Source, Tool, ToolResult};
@@ -30,27 +32,47 @@ const DATA_RUN: usize = 512;
 /// The tokens of a request's input, about.
 #[must_use]
 pub fn estimate(request: &Request) -> u64 {
-    let turns = request.turns.iter().map(|turn| TURN + turn.parts.iter().map(of_part).sum::<u64>()).sum::<u64>();
-    let preamble = if request.tools.is_empty() { 0 } else { TOOL_PREAMBLE };
-    turns + preamble + request.tools.iter().map(of_tool).sum::<u64>()
+    sum(request, &mut of_text)
 }
 
-fn of_part(part: &Part) -> u64 {
+/// What counts the tokens of a text.
+type Counter<'a> = &'a mut dyn FnMut(&str) -> u64;
+
+fn sum(request: &Request, of_text: Counter<'_>) -> u64 {
+    let mut sum = if request.tools.is_empty() { 0 } else { TOOL_PREAMBLE };
+    for turn in &request.turns {
+        sum += TURN + of_parts(&turn.parts, of_text);
+    }
+    for tool in &request.tools {
+        sum += of_tool(tool, of_text);
+    }
+    sum
+}
+
+fn of_parts(parts: &[Part], of_text: Counter<'_>) -> u64 {
+    let mut sum = 0;
+    for part in parts {
+        sum += of_part(part, of_text);
+    }
+    sum
+}
+
+fn of_part(part: &Part, of_text: Counter<'_>) -> u64 {
     match part {
         Part::Text { text, .. } | Part::Refusal(text) => of_text(text),
         Part::Image { detail, .. } if detail.as_deref() == Some("low") => SMALL_IMAGE,
         Part::Image { .. } => IMAGE,
         Part::Audio { data, .. } => decoded(data) / SOUND_BYTES + 1,
-        Part::File(media) => of_file(media),
+        Part::File(media) => of_file(media, of_text),
         Part::ToolCall(call) => TURN + of_text(&call.name) + of_text(&call.arguments),
-        Part::ToolResult(ToolResult { parts, .. }) => TURN + parts.iter().map(of_part).sum::<u64>(),
+        Part::ToolResult(ToolResult { parts, .. }) => TURN + of_parts(parts, of_text),
         Part::Reasoning(reasoning) => of_text(&reasoning.visible()),
         Part::Native { json, .. } => of_text(json.as_str()),
     }
 }
 
-fn of_file(media: &Media) -> u64 {
-    let name = media.name.as_deref().map_or(0, of_text);
+fn of_file(media: &Media, of_text: Counter<'_>) -> u64 {
+    let name = media.name.as_deref().map_or(0, &mut *of_text);
     name + match &media.source {
         Source::Text(text) => of_text(text),
         Source::Data { media_type, data } if media_type.starts_with("text/") => tokens(decoded(data)),
@@ -59,14 +81,15 @@ fn of_file(media: &Media) -> u64 {
     }
 }
 
-fn of_tool(tool: &Tool) -> u64 {
-    let json = |json: &Option<Json>| json.as_ref().map_or(0, |json| of_text(json.as_str()));
-    let text = |text: &Option<String>| text.as_deref().map_or(0, of_text);
-    TOOL + match tool {
-        Tool::Function { name, description, parameters, .. } => of_text(name) + text(description) + json(parameters),
-        Tool::Custom { name, description, format } => of_text(name) + text(description) + json(format),
-        Tool::Native { json, .. } => of_text(json.as_str()),
-    }
+fn of_tool(tool: &Tool, of_text: Counter<'_>) -> u64 {
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let json = |json: &Option<Json>| json.as_ref().map_or_else(String::new, |json| json.as_str().to_owned());
+    let texts = match tool {
+        Tool::Function { name, description, parameters, .. } => [name.clone(), text(description), json(parameters)],
+        Tool::Custom { name, description, format } => [name.clone(), text(description), json(format)],
+        Tool::Native { json, .. } => [json.as_str().to_owned(), String::new(), String::new()],
+    };
+    TOOL + texts.iter().map(|text| of_text(text)).sum::<u64>()
 }
 
 /// The tokens of a text, data inside it (such as that of a `data:` URL) left out.

@@ -15,6 +15,7 @@ const BASE_RESP: &str =
 /// A list of fields that were not understood, as Mistral and others that use FastAPI have it.
 const DETAIL: &str =
     r#"{"detail":[{"type":"less_than_equal","loc":["body","temperature"],"msg":"Input should be less than 1.5"}]}"#;
+const GARBAGE: &str = "data: {\"id\":\"chatcmpl-Stub\",\"choi\n\n";
 const MEBIBYTE: usize = 1 << 20;
 static FILLER: [u8; MEBIBYTE] = [b'x'; MEBIBYTE];
 
@@ -22,7 +23,7 @@ static FILLER: [u8; MEBIBYTE] = [b'x'; MEBIBYTE];
 type ErrorRow = (&'static str, u16, &'static str, Option<&'static str>, Option<&'static str>, &'static str);
 
 #[rustfmt::skip]
-const ERRORS: [ErrorRow; 15] = [
+const ERRORS: [ErrorRow; 18] = [
     ("stub-400", 400, INVALID, Some("temperature"), Some("decimal_above_max_value"),
         "Invalid 'temperature': decimal above maximum value. Expected a value <= 2, but got 3.5 instead."),
     ("stub-400-context", 400, INVALID, Some("messages"), Some("context_length_exceeded"),
@@ -41,6 +42,12 @@ const ERRORS: [ErrorRow; 15] = [
         "Input should be a valid string or a list of content parts at messages[0].content."),
     ("stub-429", 429, "requests", None, Some("rate_limit_exceeded"),
         "Rate limit reached for stub-429 in organization org-Stub9Xk3 on requests per min (RPM): Limit 3, Used 3, Requested 1. Please try again in 7s."),
+    ("stub-402", 402, INVALID, None, Some("insufficient_balance"),
+        "Insufficient balance."),
+    ("stub-403-content", 403, INVALID, None, None,
+        "Content violates usage guidelines. Team: 0f1e, Failed check: SAFETY_CHECK_TYPE_BIO"),
+    ("stub-429-plain", 429, "requests", None, Some("rate_limit_exceeded"),
+        "Rate limit reached."),
     ("stub-429-quota", 429, "insufficient_quota", None, Some("insufficient_quota"),
         "You exceeded your current quota, please check your plan and billing details."),
     ("stub-500", 500, "server_error", None, None,
@@ -58,7 +65,7 @@ const ERRORS: [ErrorRow; 15] = [
 type Row = (&'static str, fn(&Call<'_>) -> Behaviour);
 
 #[rustfmt::skip]
-const ROWS: [Row; 50] = [
+const ROWS: [Row; 54] = [
     // Good answers.
     ("stub-text", |call| call.answer(TEXT).into()),
     ("stub-tools", |call| call.answer(if follows_a_tool(call) { TEXT } else { TOOLS }).into()),
@@ -79,6 +86,8 @@ const ROWS: [Row; 50] = [
     ("stub-detail-422", |_| Script::json(422, DETAIL).into()),
     ("stub-echo-request", |call| call.say(&echo(call)).into()),
     ("stub-leaky-headers", |call| leaky(call.answer(TEXT)).into()),
+    ("stub-counted", |call| counted(call).into()),
+    ("stub-counted-flaky", |call| if call.nth % 2 == 1 { fault("stub-500") } else { counted(call).into() }),
     ("stub-flaky", |call| if call.nth % 2 == 1 { fault("stub-500") } else { call.answer(TEXT).into() }),
     // Good answers in unusual wrapping.
     ("stub-gzip", |call| gzipped(call).into()),
@@ -100,6 +109,8 @@ const ROWS: [Row; 50] = [
     ("stub-json-garbage", |_| Script::json(200, r#"{"id":"chatcmpl-Stub","choices":[{"index":0,"mess"#).into()),
     ("stub-stream-error-first", |call| failing_at_once(call).into()),
     ("stub-stream-error-mid", |call| failing_midway(call).into()),
+    ("stub-sse-garbage", |_| Script::events([GARBAGE]).into()),
+    ("stub-sse-garbage-mid", |call| call.begun([Step::Send(GARBAGE.into())]).into()),
     ("stub-eof-no-terminal", |call| call.begun([]).into()),
     ("stub-finish-no-done", |call| without_done(call).into()),
     ("stub-finish-stall", |call| without_done(call).then(Step::Stall).into()),
@@ -172,6 +183,22 @@ fn echo(call: &Call<'_>) -> String {
         "body": String::from_utf8_lossy(&call.received.body),
     })
     .to_string()
+}
+
+/// Usage that depends on the number in the last message.
+fn counted(call: &Call<'_>) -> Script {
+    let text = call.body["messages"].as_array().and_then(|all| all.last()).map(|last| last["content"].to_string());
+    let digits: String = text.unwrap_or_default().chars().filter(char::is_ascii_digit).collect();
+    let number: u64 = digits.parse().unwrap_or_default();
+    let (input, output) = (200 + number % 977, 20 + number % 389);
+    call.say_for(
+        "counted",
+        json!({
+            "prompt_tokens": input, "completion_tokens": output, "total_tokens": input + output,
+            "prompt_tokens_details": {"cached_tokens": number % 53, "audio_tokens": 0},
+            "completion_tokens_details": {"reasoning_tokens": number % 17, "audio_tokens": 0},
+        }),
+    )
 }
 
 fn leaky(script: Script) -> Script {

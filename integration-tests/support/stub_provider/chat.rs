@@ -91,12 +91,19 @@ impl<'a> Call<'a> {
 
     /// An answer whose text is made for this request.
     pub(super) fn say(&self, content: &str) -> Script {
-        let usage = json!({
-            "prompt_tokens": 5, "completion_tokens": 5, "total_tokens": 10,
-            "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
-            "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 0,
-                "accepted_prediction_tokens": 0, "rejected_prediction_tokens": 0},
-        });
+        self.say_for(
+            content,
+            json!({
+                "prompt_tokens": 5, "completion_tokens": 5, "total_tokens": 10,
+                "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
+                "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 0,
+                    "accepted_prediction_tokens": 0, "rejected_prediction_tokens": 0},
+            }),
+        )
+    }
+
+    /// The same with this usage.
+    pub(super) fn say_for(&self, content: &str, usage: Value) -> Script {
         if !self.stream {
             let message = json!({"role": "assistant", "content": content, "refusal": null, "annotations": []});
             let mut reply = envelope("chat.completion");

@@ -5,15 +5,18 @@ use axum::response::Response;
 use http::header::CONTENT_TYPE;
 
 use super::{HttpState, text};
-use crate::canonical::Wire;
+use crate::canonical::{Operation, Wire};
 use crate::dialects::media::EDIT_LISTS;
-use crate::gateway::Denied;
 use crate::gateway::form::Carries;
 
 pub(super) async fn generate(State(state): State<HttpState>, request: Request) -> Response {
     let (id, answer) = match text::read_call(&state, Wire::Chat, &[], request).await {
         (id, Ok((call, _held))) => (id, state.gateway.draw(call).await),
-        (id, Err(fault)) => (id, Err(Denied::from(fault))),
+        (id, Err(unread)) => {
+            let operation = Operation::ImageGenerate;
+            let denied = unread.recorded(&state, operation.as_str(), &id, operation);
+            (id, Err(denied))
+        }
     };
     text::respond(Wire::Chat, &id, answer)
 }
@@ -24,12 +27,20 @@ pub(super) async fn edit(State(state): State<HttpState>, request: Request) -> Re
     let (id, answer) = if is_json {
         match text::read_call(&state, Wire::Chat, &[], request).await {
             (id, Ok((call, _held))) => (id, state.gateway.edit(call, None).await),
-            (id, Err(fault)) => (id, Err(Denied::from(fault))),
+            (id, Err(unread)) => {
+                let operation = Operation::ImageEdit;
+                let denied = unread.recorded(&state, operation.as_str(), &id, operation);
+                (id, Err(denied))
+            }
         }
     } else {
         match text::read_form(&state, request, Carries::Pictures, &EDIT_LISTS).await {
             (id, Ok((call, held))) => (id, state.gateway.edit(call, Some(held.form.clone())).await),
-            (id, Err(fault)) => (id, Err(Denied::from(fault))),
+            (id, Err(unread)) => {
+                let operation = Operation::ImageEdit;
+                let denied = unread.recorded(&state, operation.as_str(), &id, operation);
+                (id, Err(denied))
+            }
         }
     };
     text::respond(Wire::Chat, &id, answer)

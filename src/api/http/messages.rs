@@ -17,7 +17,7 @@ pub(super) async fn count_tokens(State(state): State<HttpState>, request: Reques
     let counted = text::read_call(&state, Wire::Messages, &FORWARDED, request).await;
     let (id, counted) = match counted {
         (id, Ok((call, _held))) => (id, state.gateway.count_tokens(call).await),
-        (id, Err(fault)) => (id, Err(fault)),
+        (id, Err(unread)) => (id, Err(unread.fault)),
     };
     let response = match counted {
         Ok(counted) => render::count(counted),

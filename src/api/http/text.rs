@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use bytes::Bytes;
@@ -13,12 +14,16 @@ use super::multipart::HeldForm;
 use super::{HttpState, credentials, limits, render};
 use crate::api::envelope;
 use crate::canonical::{Operation, Wire};
+use crate::dialects::{anthropic_messages, openai_chat};
 use crate::fault::{Fault, Outcome};
 use crate::gateway::form::Carries;
-use crate::gateway::{Answer, Call, Denied};
+use crate::gateway::{self, Answer, Call, Denied, Intake};
 use crate::telemetry::names::header;
 use crate::telemetry::otel::context::TraceContext;
 
+/// Tags of one request, and bytes of one tag.
+const MAX_TAGS: usize = 16;
+const MAX_TAG_BYTES: usize = 64;
 const DEFAULT_CACHE_SECONDS: u64 = 300;
 const MAX_CACHE_SECONDS: u64 = 86_400;
 
@@ -32,9 +37,9 @@ pub(super) async fn generate(
     let (id, answer) = match read_call(&state, contract, forwarded, request).await {
         // The body's share of memory is held until the answer commits.
         (id, Ok((call, _held))) => (id, state.gateway.generate(call).await),
-        (id, Err(fault)) => {
-            state.gateway.note_refusal(contract.as_str(), &id, &fault);
-            (id, Err(Denied::from(fault)))
+        (id, Err(unread)) => {
+            let denied = unread.recorded(&state, contract.as_str(), &id, Operation::TextGenerate);
+            (id, Err(denied))
         }
     };
     respond(contract, &id, answer)
@@ -49,9 +54,9 @@ pub(super) async fn ask(
 ) -> Response {
     let (id, answer) = match read_call(&state, Wire::Chat, forwarded, request).await {
         (id, Ok((call, _held))) => (id, state.gateway.ask(operation, call).await),
-        (id, Err(fault)) => {
-            state.gateway.note_refusal(operation.as_str(), &id, &fault);
-            (id, Err(Denied::from(fault)))
+        (id, Err(unread)) => {
+            let denied = unread.recorded(&state, operation.as_str(), &id, operation);
+            (id, Err(denied))
         }
     };
     respond(Wire::Chat, &id, answer)
@@ -63,6 +68,10 @@ pub(super) fn respond(contract: Wire, id: &str, answer: Result<Answer, Denied>) 
         Ok(answer) => render::answer(contract, answer),
         Err(denied) => {
             let mut response = refuse(contract, &denied.fault, id);
+            if let Some(routing) = &denied.routing {
+                let body = gateway::add_to_body(vec![write_fault(contract, &denied.fault, id)], routing);
+                *response.body_mut() = Body::from(body.concat());
+            }
             limits::write(contract, denied.standing.as_ref(), response.headers_mut());
             response
         }
@@ -78,6 +87,14 @@ pub(super) fn with_request_id(contract: Wire, id: &str, mut response: Response) 
         response.headers_mut().insert(header::ANTHROPIC_REQUEST_ID, id);
     }
     response
+}
+
+/// The body of a fault in a contract.
+fn write_fault(contract: Wire, fault: &Fault, request_id: &str) -> Bytes {
+    match contract {
+        Wire::Chat | Wire::Responses | Wire::GenerateContent => openai_chat::fault::write_fault(fault),
+        Wire::Messages => anthropic_messages::fault::write_fault(fault, Some(request_id).filter(|id| !id.is_empty())),
+    }
 }
 
 /// A fault in the envelope of a contract.
@@ -98,13 +115,44 @@ pub(super) fn contract_of(path: &str) -> Wire {
     }
 }
 
+/// A request that could not be read.
+#[derive(Debug)]
+pub(super) struct Unread {
+    pub fault: Fault,
+    /// What is known of it, where it is known who calls.
+    intake: Option<Box<Intake>>,
+}
+
+impl Unread {
+    /// The refusal, recorded where it is known whose it is.
+    pub(super) fn recorded(
+        self,
+        state: &HttpState,
+        contract: &'static str,
+        request_id: &str,
+        operation: Operation,
+    ) -> Denied {
+        match self.intake {
+            Some(intake) => state.gateway.refused(Intake { operation, contract, ..*intake }, &self.fault),
+            None => state.gateway.note_refusal(contract, request_id, &self.fault),
+        }
+        self.fault.into()
+    }
+}
+
+impl From<Fault> for Unread {
+    fn from(fault: Fault) -> Self {
+        Self { fault, intake: None }
+    }
+}
+
 /// Reads a request: its id, and what the gateway is asked, with the body's share of memory.
 pub(super) async fn read_call(
     state: &HttpState,
     contract: Wire,
     forwarded: &[&'static str],
     request: Request,
-) -> (String, Outcome<(Call, HeldBody)>) {
+) -> (String, Result<(Call, HeldBody), Unread>) {
     let id = request_id(request.headers());
     let call = call(state, contract, forwarded, request).await;
     (id, call)
@@ -116,30 +164,42 @@ pub(super) async fn read_form(
     request: Request,
     carries: Carries,
     lists: &[&str],
-) -> (String, Outcome<(Call, HeldForm)>) {
+) -> (String, Result<(Call, HeldForm), Unread>) {
     let id = request_id(request.headers());
     let call = form_call(state, request, carries, lists).await;
     (id, call)
 }
 
-async fn form_call(state: &HttpState, request: Request, carries: Carries, lists: &[&str]) -> Outcome<(Call, HeldForm)> {
+async fn form_call(
+    state: &HttpState,
+    request: Request,
+    carries: Carries,
+    lists: &[&str],
+) -> Result<(Call, HeldForm), Unread> {
     let (parts, body) = request.into_parts();
     let snapshot = state.gateway.snapshot();
     let caller = state.gateway.authenticate(&snapshot, &credentials::presented(&parts.headers))?;
-    let held = state.forms.read(&state.bodies, &parts.headers, body, carries, lists).await?;
-    let call = Call {
-        snapshot,
-        caller,
-        contract: Wire::Chat,
-        is_strict: is_on(&parts.headers, header::STRICT)?,
-        wants_routing: is_on(&parts.headers, header::ROUTING_METADATA)?,
-        body: Bytes::new(),
-        forwarded: HeaderMap::new(),
-        request_id: request_id(&parts.headers),
-        cache: cache_ttl(&parts.headers)?,
-        trace: trace_context(&parts.headers),
+    let request_id = request_id(&parts.headers);
+    let intake = state.gateway.intake(&snapshot, &caller, Wire::Chat.as_str(), &request_id);
+    let read = async {
+        let held = state.forms.read(&state.bodies, &parts.headers, body, carries, lists).await?;
+        let call = Call {
+            snapshot,
+            caller,
+            contract: Wire::Chat,
+            is_strict: is_on(&parts.headers, header::STRICT)?,
+            wants_routing: is_on(&parts.headers, header::ROUTING_METADATA)?,
+            session: None,
+            body: Bytes::new(),
+            forwarded: HeaderMap::new(),
+            request_id,
+            tags: tags(&parts.headers)?,
+            cache: cache_ttl(&parts.headers)?,
+            trace: trace_context(&parts.headers),
+        };
+        Ok((call, held))
     };
-    Ok((call, held))
+    read.await.map_err(|fault| Unread { fault, intake: Some(Box::new(intake)) })
 }
 
 async fn call(
@@ -147,24 +207,58 @@ async fn call(
     contract: Wire,
     forwarded: &[&'static str],
     request: Request,
-) -> Outcome<(Call, HeldBody)> {
+) -> Result<(Call, HeldBody), Unread> {
     let (parts, body) = request.into_parts();
     let snapshot = state.gateway.snapshot();
     let caller = state.gateway.authenticate(&snapshot, &credentials::presented(&parts.headers))?;
-    let held = state.bodies.read_json(&parts.headers, body).await?;
-    let call = Call {
-        snapshot,
-        caller,
-        contract,
-        is_strict: is_on(&parts.headers, header::STRICT)?,
-        wants_routing: is_on(&parts.headers, header::ROUTING_METADATA)?,
-        body: held.bytes.clone(),
-        forwarded: passing(&parts.headers, forwarded),
-        request_id: request_id(&parts.headers),
-        cache: cache_ttl(&parts.headers)?,
-        trace: trace_context(&parts.headers),
+    let request_id = request_id(&parts.headers);
+    let intake = state.gateway.intake(&snapshot, &caller, contract.as_str(), &request_id);
+    let read = async {
+        let held = state.bodies.read_json(&parts.headers, body).await?;
+        let call = Call {
+            snapshot,
+            caller,
+            contract,
+            is_strict: is_on(&parts.headers, header::STRICT)?,
+            wants_routing: is_on(&parts.headers, header::ROUTING_METADATA)?,
+            session: session(&parts.headers),
+            body: held.bytes.clone(),
+            forwarded: passing(&parts.headers, forwarded),
+            request_id,
+            tags: tags(&parts.headers)?,
+            cache: cache_ttl(&parts.headers)?,
+            trace: trace_context(&parts.headers),
+        };
+        Ok((call, held))
     };
-    Ok((call, held))
+    read.await.map_err(|fault| Unread { fault, intake: Some(Box::new(intake)) })
+}
+
+/// The tags for the record, each once, in order.
+pub(super) fn tags(headers: &HeaderMap) -> Outcome<Vec<String>> {
+    const RULE: &str = "must be at most 16 tags of 1 to 64 visible ASCII characters, separated by commas";
+    let mut tags: Vec<String> = Vec::new();
+    for value in headers.get_all(header::TAGS) {
+        let text = value.to_str().map_err(|_| Fault::invalid(header::TAGS, RULE))?;
+        for tag in text.split(',').map(str::trim) {
+            if tag.is_empty() || tag.len() > MAX_TAG_BYTES || !tag.bytes().all(|byte| byte.is_ascii_graphic()) {
+                return Err(Fault::invalid(header::TAGS, RULE));
+            }
+            if !tags.iter().any(|known| known == tag) {
+                tags.push(tag.to_owned());
+            }
+        }
+        if tags.len() > MAX_TAGS {
+            return Err(Fault::invalid(header::TAGS, RULE));
+        }
+    }
+    Ok(tags)
+}
+
+/// What the client calls its session. Any text will do.
+fn session(headers: &HeaderMap) -> Option<String> {
+    let session = headers.get(header::SESSION).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    session.filter(|session| !session.is_empty())
 }
 
 /// The trace that a request belongs to, as its client says.
@@ -209,4 +303,32 @@ fn passing(headers: &HeaderMap, names: &[&'static str]) -> HeaderMap {
         }
     }
     passing
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tags_of(values: &[&str]) -> Result<Vec<String>, Option<String>> {
+        let values = values.iter().map(|value| HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        let headers: HeaderMap = values.fold(HeaderMap::new(), |mut headers, value| {
+            headers.append(header::TAGS, value);
+            headers
+        });
+        tags(&headers).map_err(|fault| fault.at().map(str::to_owned))
+    }
+
+    #[test]
+    fn tags_are_read_in_order_each_once_and_bounded() {
+        let refused = Err(Some("x-unified-tags".to_owned()));
+        let sixteen: Vec<String> = (0..16).map(|number| format!("t{number}")).collect();
+        assert_eq!(tags_of(&[]), Ok(Vec::new()));
+        assert_eq!(tags_of(&["a, b ,a", "c:1"]), Ok(["a", "b", "c:1"].map(str::to_owned).to_vec()));
+        assert_eq!(tags_of(&[&sixteen.join(",")]), Ok(sixteen.clone()));
+        assert_eq!(tags_of(&[&format!("{},t16", sixteen.join(","))]), refused);
+        assert_eq!(tags_of(&[&"x".repeat(64)]).map(|tags| tags.len()), Ok(1));
+        for bad in ["", "a,", ",", "two words", &"x".repeat(65), "\u{e9}"] {
+            assert_eq!(tags_of(&[bad]), refused, "{bad:?}");
+        }
+    }
 }

@@ -192,7 +192,8 @@ fn usage() -> Vec<Row> {
                 query("format", "string", "`json` or `csv`."),
             ])
             .with(&CONDITIONS)
-            .answers(reference("UsageAnswer")),
+            .answers(reference("UsageAnswer"))
+            .answers_as("text/csv", json!({"type": "string"})),
         about("get", "/admin/observability/summary", "Recent requests in short")
             .with(&[query("window", "string", "`5m`, `1h` or `24h`, or several with commas; `1h` unless said.")])
             .answers(data(json!({"anyOf": [

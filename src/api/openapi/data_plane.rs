@@ -11,6 +11,7 @@ use crate::telemetry::names::header as name;
 
 const TEXT: &str = "Text";
 const OTHERS: &str = "Embeddings, rankings, moderations";
+const MEDIA: &str = "Sound and pictures";
 const MODELS: &str = "Models";
 const GATEWAY: &str = "Gateway";
 
@@ -20,11 +21,22 @@ const ROUTING: Param = header(name::ROUTING_METADATA, "boolean", "Adds routing f
 const CACHE: Param = header(name::CACHE, "boolean", "Opts in to the response cache.");
 const CACHE_TTL: Param =
     header(name::CACHE_TTL, "integer", "Seconds for which the answer may be found: 1 to 86400, 300 unless said.");
-const GENERATING: [Param; 5] = [ID, STRICT, ROUTING, CACHE, CACHE_TTL];
+const TAGS: Param = header(
+    name::TAGS,
+    "string",
+    "Tags of the request's record: at most 16 of at most 64 characters, separated by commas.",
+);
+const SESSION: Param = header(
+    name::SESSION,
+    "string",
+    "Requests of one session go to one deployment, where the operator has switched that on.",
+);
+const GENERATING: [Param; 7] = [ID, STRICT, ROUTING, SESSION, CACHE, CACHE_TTL, TAGS];
 const EVENTS: &str = "text/event-stream";
+const FORM: &str = "multipart/form-data";
 
 pub(super) fn rows() -> Vec<Row> {
-    text().into_iter().chain(stored()).chain(questions()).chain(models()).chain(gateway()).collect()
+    text().into_iter().chain(stored()).chain(questions()).chain(media()).chain(models()).chain(gateway()).collect()
 }
 
 fn events() -> Value {
@@ -104,6 +116,38 @@ fn questions() -> Vec<Row> {
     ]
 }
 
+/// Sound and pictures.
+fn media() -> Vec<Row> {
+    let about = |path, summary| Row::new("post", path, summary).tag(MEDIA).by(By::Client).with(&[ID, STRICT, ROUTING]);
+    let listening = |path, summary| {
+        about(path, summary)
+            .takes_as(FORM, reference("TranscriptionForm"))
+            .example("a sound", json!({"model": "echo", "file": "(a sound)"}))
+            .answers(reference("Transcription"))
+            .answers_as("text/plain", json!({"type": "string"}))
+    };
+    vec![
+        about("/v1/images/generations", "OpenAI Images: make pictures")
+            .takes(reference("ImageRequest"))
+            .example("one", json!({"model": "echo", "prompt": "A lighthouse"}))
+            .answers(reference("Images"))
+            .answers_as(EVENTS, events()),
+        about("/v1/images/edits", "OpenAI Images: change pictures")
+            .about("Also as JSON, with `images` by URL.")
+            .takes_as(FORM, reference("ImageForm"))
+            .example("one", json!({"model": "echo", "prompt": "At night", "image": "(a picture)"}))
+            .answers(reference("Images"))
+            .answers_as(EVENTS, events()),
+        listening("/v1/audio/transcriptions", "OpenAI Audio: what is said in a sound").answers_as(EVENTS, events()),
+        listening("/v1/audio/translations", "OpenAI Audio: the same in English"),
+        about("/v1/audio/speech", "OpenAI Audio: say a text")
+            .takes(reference("SpeechRequest"))
+            .example("a word", json!({"model": "echo", "input": "Hello", "voice": "alloy"}))
+            .answers_as("audio/*", json!({"type": "string", "format": "binary"}))
+            .answers_as(EVENTS, events()),
+    ]
+}
+
 fn models() -> Vec<Row> {
     let about = |path, summary| Row::new("get", path, summary).tag(MODELS).by(By::Visitor).with(&[ID]);
     vec![
@@ -149,6 +193,7 @@ fn list(items: &Value) -> Value {
 /// What the rows refer to.
 pub(super) fn schemas() -> Vec<(&'static str, Value)> {
     let mut all = question_schemas();
+    all.extend(media_schemas());
     all.extend(vec![
         ("ChatCompletionRequest", request(Wire::Chat, &["model", "messages"])),
         ("ResponseRequest", request(Wire::Responses, &["model", "input"])),
@@ -326,6 +371,26 @@ fn question_schemas() -> Vec<(&'static str, Value)> {
                 &["results"],
                 json!({"results": {"type": "array", "items": {"type": "object", "required": ["flagged"]}}}),
             ),
+        ),
+    ]
+}
+
+/// Bodies of sound and pictures.
+fn media_schemas() -> Vec<(&'static str, Value)> {
+    let open = |required: &[&str], properties: Value| json!({"type": "object", "required": required, "properties": properties, "additionalProperties": true});
+    let (text, file) = (json!({"type": "string"}), json!({"type": "string", "format": "binary"}));
+    vec![
+        ("ImageRequest", open(&["model", "prompt"], json!({"model": text, "prompt": text, "n": {"type": "integer"}}))),
+        (
+            "ImageForm",
+            open(&["model", "prompt", "image"], json!({"model": text, "prompt": text, "image": file, "mask": file})),
+        ),
+        ("Images", open(&["data"], json!({"created": {"type": "integer"}, "data": {"type": "array"}}))),
+        ("TranscriptionForm", open(&["model", "file"], json!({"model": text, "file": file, "response_format": text}))),
+        ("Transcription", open(&["text"], json!({"text": text}))),
+        (
+            "SpeechRequest",
+            open(&["model", "input"], json!({"model": text, "input": text, "voice": {}, "response_format": text})),
         ),
     ]
 }

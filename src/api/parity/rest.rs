@@ -130,7 +130,7 @@ async fn what_is_no_json_no_path_or_no_method_is_said_in_the_envelope() {
     let large = format!(r#"{{"name":"{}"}}"#, "x".repeat(crate::api::rest::MAX_BODY_BYTES));
     assert_eq!(world.rest(Method::POST, "/admin/keys", &large).await.status, StatusCode::PAYLOAD_TOO_LARGE);
 
-    for path in ["/admin", "/admin/", "/admin/logs", "/admin/keys/a/b/c", "/admin/deployments/x/y"] {
+    for path in ["/admin", "/admin/", "/admin/log", "/admin/keys/a/b/c", "/admin/deployments/x/y"] {
         let answered = world.rest(Method::GET, path, "").await;
         assert_eq!(
             (answered.status, &answered.body["error"]["code"]),

@@ -8,7 +8,9 @@ use crate::domain::ids::Revision;
 use crate::domain::operation::Operation;
 use crate::domain::page::PageRequest;
 use crate::domain::patch::Patch;
-use crate::domain::settings::{ExecutionPolicy, ParameterStrategy, RouterSettings, RoutingStrategy, SettingsPatch};
+use crate::domain::settings::{
+    ExecutionPolicy, ModelOverride, ParameterStrategy, RouterSettings, RoutingStrategy, SettingsPatch,
+};
 use crate::fault::Kind;
 
 const TEXT: Operation = Operation::TextGenerate;
@@ -69,7 +71,10 @@ async fn strategies_and_circuits_are_set_and_in_force_at_once() {
     let update = |patch| world.control.routing.update_settings(&GRPC, patch, Default::default());
     let all = SettingsPatch {
         routing_strategy: Patch::Set(RoutingStrategy::LeastBusy),
-        model_overrides: Patch::Set(BTreeMap::from([("m".to_owned(), RoutingStrategy::PriceBased)])),
+        model_overrides: Patch::Set(BTreeMap::from([(
+            "m".to_owned(),
+            ModelOverride::strategy(RoutingStrategy::PriceBased),
+        )])),
         allowed_fails: Patch::Set(4),
         cooldown_seconds: Patch::Set(6),
         failure_window_seconds: Patch::Set(61),
@@ -119,7 +124,10 @@ async fn numbers_out_of_range_are_named() {
     let zero = SettingsPatch {
         retry_after_seconds: Patch::Set(0),
         max_cooldown_seconds: Patch::Set(4),
-        model_overrides: Patch::Set(BTreeMap::from([("two words".to_owned(), RoutingStrategy::SimpleShuffle)])),
+        model_overrides: Patch::Set(BTreeMap::from([(
+            "two words".to_owned(),
+            ModelOverride::strategy(RoutingStrategy::SimpleShuffle),
+        )])),
         ..SettingsPatch::default()
     };
     let fault = update(zero).await.unwrap_err();

@@ -11,7 +11,7 @@ use super::wire::{self, REQUEST_FIELDS};
 use super::{read, write};
 use crate::canonical::text::{Effort, ReasoningKind, Reply, Request};
 use crate::canonical::{TokenUsage, Wire};
-use crate::dialects::native::{NativeReply, NativeStream, ReplyError, Signal, StreamError};
+use crate::dialects::native::{NativeReply, NativeStream, Progress, ReplyError, Signal, StreamError};
 use crate::dialects::node::{Members, Node};
 use crate::dialects::openai_chat::fault::read_error_value;
 use crate::dialects::raw::{RawObject, Splice, json_string, malformed};
@@ -185,6 +185,7 @@ impl Asked for NativeRequest {
             finish_reason: None,
             is_done: false,
             output_bytes: 0,
+            progress: Progress::default(),
         })
     }
 
@@ -209,6 +210,7 @@ struct MessageStream {
     finish_reason: Option<String>,
     is_done: bool,
     output_bytes: u64,
+    progress: Progress,
 }
 
 /// The parts of an event that are watched.
@@ -225,6 +227,11 @@ impl MessageStream {
         }
     }
 
+    fn note_progress(&mut self, is_reasoning: bool) {
+        self.progress.has_reasoned |= is_reasoning;
+        self.progress.has_answered |= !is_reasoning;
+    }
+
     fn watch(&mut self, kind: &str, event: &Members<'_>) -> Signal {
         match kind {
             "message_start" => {
@@ -235,13 +242,18 @@ impl MessageStream {
                 let block = event.any_object("content_block");
                 let is_silent = matches!(block.any_text("type").as_deref(), Some("text" | "thinking"));
                 let said = block.any_text("text").or_else(|| block.any_text("thinking")).unwrap_or_default();
-                if is_silent && said.is_empty() { Signal::Nothing } else { Signal::Output }
+                if is_silent && said.is_empty() {
+                    return Signal::Nothing;
+                }
+                self.note_progress(matches!(block.any_text("type").as_deref(), Some("thinking" | "redacted_thinking")));
+                Signal::Output
             }
             "content_block_delta" => {
                 let delta = event.any_object("delta");
                 let text =
                     ["text", "thinking", "partial_json", "signature"].iter().find_map(|name| delta.any_text(name));
                 self.output_bytes += text.map_or(0, |text| text.len() as u64);
+                self.note_progress(delta.get("thinking").is_some() || delta.get("signature").is_some());
                 Signal::Output
             }
             "message_delta" => {
@@ -320,6 +332,10 @@ impl NativeStream for MessageStream {
 
     fn finish_reason(&self) -> Option<&str> {
         self.finish_reason.as_deref()
+    }
+
+    fn progress(&self) -> Progress {
+        self.progress
     }
 
     fn output_bytes(&self) -> u64 {

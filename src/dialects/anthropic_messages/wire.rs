@@ -1,5 +1,6 @@
 //! Names on the wire, and small shapes shared by requests, answers and events.
 
+use crate::canonical::terms::Service;
 use crate::canonical::text::{Finish, Parameter};
 use crate::canonical::{Json, TokenUsage};
 use crate::dialects::fields::Names;
@@ -73,6 +74,14 @@ pub fn read_usage(usage: &Members<'_>, known: &mut TokenUsage) {
     known.output = usage.any_count("output_tokens").unwrap_or(known.output);
     let thought = usage.any_object("output_tokens_details").any_count("thinking_tokens");
     known.reasoning = thought.unwrap_or(known.reasoning);
+    if let Some(speed) = usage.any_text("speed") {
+        known.terms.service = Service::of(&speed);
+    }
+    if let Some(place) = usage.any_text("inference_geo") {
+        known.terms.in_us = place == "us";
+    }
+    let searches = usage.any_object("server_tool_use").any_count("web_search_requests");
+    known.terms.searches = searches.unwrap_or(known.terms.searches);
 }
 
 /// Writes tokens in this wire's convention.

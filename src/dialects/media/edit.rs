@@ -11,7 +11,7 @@ use super::stream::ImageRelay;
 use super::{
     EditBody, Found, ImageFormatField, ImageSizeField, MediaRecipient, Medium, Penned, PennedBody, google, unsupported,
 };
-use crate::canonical::{BodyPart, FileRef, Form, Operation, TokenUsage, Transport};
+use crate::canonical::{BodyPart, Field, FieldValue, FileRef, Form, Operation, TokenUsage, Transport};
 use crate::dialects::native::{NativeReply, NativeStream, ReplyError};
 use crate::dialects::node::Node;
 use crate::dialects::out::quoted;
@@ -166,6 +166,36 @@ impl Edit {
         Ok(Penned { body: PennedBody::Form(form), sibling: None, dropped })
     }
 
+    /// The JSON of the client as a form: texts and numbers as they are, pictures as files.
+    fn form_of(&self, raw: &RawObject) -> Outcome<Form> {
+        let mut form = Form::default();
+        for key in raw.keys().filter(|key| !matches!(*key, "images" | "mask")) {
+            let json = raw.get(key).unwrap_or_default();
+            let text = match raw.read::<String>(key) {
+                Ok(None) => continue,
+                Ok(Some(text)) => text,
+                // A number, a truth value, or JSON that the provider reads as such.
+                Err(_) => String::from_utf8_lossy(json).into_owned(),
+            };
+            form.fields.push(Field { name: key.to_owned(), value: FieldValue::Text(text) });
+        }
+        let pictures = self.images.iter().map(|image| ("image[]", image));
+        for (name, picture) in pictures.chain(self.mask.iter().map(|mask| ("mask", mask))) {
+            let Picture::Data { media_type, data } = picture else {
+                return Err(unsupported("images", "file_id", "pictures as files, data URLs or URLs"));
+            };
+            let content = STANDARD.decode(data).map_err(|_| Fault::invalid("images", "must be a picture in base64"))?;
+            let extension = media_type.rsplit('/').next().unwrap_or("png");
+            let value = FieldValue::Inline {
+                name: format!("image.{extension}"),
+                media_type: media_type.clone(),
+                content: content.into(),
+            };
+            form.fields.push(Field { name: name.to_owned(), value });
+        }
+        Ok(form)
+    }
+
     fn write_json(&self, raw: &RawObject, to: &MediaRecipient<'_>) -> Penned {
         let mut splice = raw.splice();
         splice.set("model", json_string(to.model));
@@ -245,7 +275,9 @@ fn read_picture(node: &Node<'_>) -> Outcome<Picture> {
     };
     let found = rest.split_once(',').and_then(|(head, data)| Some((head.strip_suffix(";base64")?, data)));
     let (media_type, data) = found.ok_or_else(|| node.refuse("must be a data URL in base64"))?;
-    if !media_type.starts_with("image/") || STANDARD.decode(data).is_err() {
+    // It becomes part of a header where the picture is sent in a form.
+    let is_plain = media_type.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/.+-".contains(&byte));
+    if !is_plain || !media_type.starts_with("image/") || STANDARD.decode(data).is_err() {
         return Err(node.refuse("must be a picture in base64"));
     }
     Ok(Picture::Data { media_type: media_type.to_owned(), data: data.to_owned() })
@@ -292,10 +324,7 @@ impl Medium for Edit {
             (_, _, EditBody::ImageUrl) => self.write_image_urls(to),
             (_, Source::Form(form), _) => self.write_form(form, to),
             (_, Source::Json(raw), EditBody::Either) => Ok(self.write_json(raw, to)),
-            (_, Source::Json(_), EditBody::Form) => {
-                let sentence = "This model takes edits with uploaded files alone (multipart/form-data).";
-                Err(Fault::new(Kind::UnsupportedParameter).param("images").say(sentence))
-            }
+            (_, Source::Json(raw), EditBody::Form) => self.write_form(&self.form_of(raw)?, to),
         }
     }
 

@@ -45,7 +45,7 @@ impl Transcription {
         let model = model.ok_or_else(|| Fault::invalid("model", "is required"))?.to_owned();
         let mut files = form.fields.iter().filter_map(|field| match &field.value {
             FieldValue::File(file) => Some((field.base_name(), file)),
-            FieldValue::Text(_) => None,
+            FieldValue::Text(_) | FieldValue::Inline { .. } => None,
         });
         let file = match (files.next(), files.next()) {
             (Some(("file", file)), None) => file.clone(),

@@ -14,7 +14,7 @@ use super::wire::{self, REQUEST_FIELDS, WatchedChoice, WatchedChunk, WatchedDelt
 use super::{read, write};
 use crate::canonical::text::{Reply, Request};
 use crate::canonical::{TokenUsage, Wire};
-use crate::dialects::native::{NativeReply, NativeStream, ProviderError, ReplyError, Signal, StreamError};
+use crate::dialects::native::{NativeReply, NativeStream, Progress, ProviderError, ReplyError, Signal, StreamError};
 use crate::dialects::node::Node;
 use crate::dialects::raw::{RawObject, json_string, malformed};
 use crate::dialects::{Addressee, Asked, Encode, Frame, Written, dropped};
@@ -212,10 +212,17 @@ fn read_usage(raw: &RawObject) -> Option<TokenUsage> {
     let elsewhere = |key: &str, inner: fn(&Node<'_>) -> Option<TokenUsage>| {
         inner(&Node::root(std::str::from_utf8(raw.get(key)?).ok()?))
     };
-    raw.get("usage")
+    let usage = raw
+        .get("usage")
         .and_then(read)
         .or_else(|| elsewhere("x_groq", wire::usage_in))
-        .or_else(|| elsewhere("choices", |choices| choices.list().ok()?.iter().find_map(wire::usage_in)))
+        .or_else(|| elsewhere("choices", |choices| choices.list().ok()?.iter().find_map(wire::usage_in)))?;
+    Some(usage.served_as(service(raw).as_deref()))
+}
+
+/// The word for how it was served.
+fn service(raw: &RawObject) -> Option<String> {
+    raw.read("service_tier").ok().flatten()
 }
 
 /// Watches a streamed answer and splices the public model into its events.
@@ -229,7 +236,9 @@ pub struct ChatStream {
     finished: u128,
     finish_reason: Option<String>,
     usage: Option<TokenUsage>,
+    service: Option<String>,
     output_bytes: u64,
+    progress: Progress,
 }
 
 impl ChatStream {
@@ -244,7 +253,9 @@ impl ChatStream {
             finished: 0,
             finish_reason: None,
             usage: None,
+            service: None,
             output_bytes: 0,
+            progress: Progress::default(),
         }
     }
 
@@ -253,6 +264,9 @@ impl ChatStream {
         self.seen |= bit;
         let bytes = choice.delta.as_ref().map_or(0, output_bytes);
         self.output_bytes += bytes;
+        let reasoning = choice.delta.as_ref().map_or(0, reasoning_bytes);
+        self.progress.has_reasoned |= reasoning > 0;
+        self.progress.has_answered |= bytes > reasoning;
         if let Some(reason) = choice.finish_reason.as_deref().filter(|reason| !reason.is_empty()) {
             self.finished |= bit;
             self.finish_reason = Some(reason.to_owned());
@@ -289,6 +303,8 @@ impl NativeStream for ChatStream {
         let usage = read_usage(&raw);
         let has_usage = usage.is_some();
         self.usage = usage.or(self.usage);
+        // Some say it only in chunks before that with usage.
+        self.service = service(&raw).or_else(|| self.service.take());
         if has_usage && choices.is_empty() && !self.wants_usage {
             return Ok(signal);
         }
@@ -326,11 +342,15 @@ impl NativeStream for ChatStream {
     }
 
     fn usage(&self) -> Option<TokenUsage> {
-        self.usage
+        self.usage.map(|usage| usage.served_as(self.service.as_deref()))
     }
 
     fn finish_reason(&self) -> Option<&str> {
         self.finish_reason.as_deref()
+    }
+
+    fn progress(&self) -> Progress {
+        self.progress
     }
 
     fn output_bytes(&self) -> u64 {
@@ -340,18 +360,17 @@ impl NativeStream for ChatStream {
 
 /// Bytes of everything in a delta that a user or an application would see.
 fn output_bytes(delta: &WatchedDelta<'_>) -> u64 {
-    let parts = [
-        delta.content,
-        delta.refusal,
-        delta.reasoning_content,
-        delta.reasoning,
-        delta.reasoning_details,
-        delta.tool_calls,
-        delta.function_call,
-        delta.audio,
-        delta.images,
-    ];
-    parts.into_iter().flatten().map(|value| weight(value.get())).sum()
+    let parts = [delta.content, delta.refusal, delta.tool_calls, delta.function_call, delta.audio, delta.images];
+    weigh(&parts) + reasoning_bytes(delta)
+}
+
+/// Those of them that are reasoning.
+fn reasoning_bytes(delta: &WatchedDelta<'_>) -> u64 {
+    weigh(&[delta.reasoning_content, delta.reasoning, delta.reasoning_details])
+}
+
+fn weigh(parts: &[Option<&serde_json::value::RawValue>]) -> u64 {
+    parts.iter().flatten().map(|value| weight(value.get())).sum()
 }
 
 /// Length of a raw value, 0 for those that say nothing: `null`, `""`, `[]`, `{}`.

@@ -47,7 +47,8 @@ pub fn read_reply(body: &[u8]) -> Result<Reply, ReplyError> {
         usage: root
             .get("usage")
             .and_then(|usage| wire::read_usage(&usage.object().ok()?))
-            .or_else(|| choices.iter().find_map(wire::usage_in)),
+            .or_else(|| choices.iter().find_map(wire::usage_in))
+            .map(|usage| usage.served_as(root.any_text("service_tier").as_deref())),
         service_tier: root.any_text("service_tier"),
         logprobs: choice.any_object("logprobs").get("content").map(|node| node.json()),
     })

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::canonical::terms::{SearchSize, Terms};
 use crate::canonical::text::{Finish, Parameter};
 use crate::canonical::{Json, TokenUsage};
 use crate::dialects::fields::Names;
@@ -121,10 +122,12 @@ pub fn read_usage(usage: &Members<'_>) -> Option<TokenUsage> {
     let stated = usage.any_count("completion_tokens").or_else(|| usage.any_count("output_tokens")).unwrap_or_default();
     // xAI counts reasoning beside the completion; its total tells.
     let total = usage.any_count("total_tokens").unwrap_or_default();
-    let is_beside =
-        reasoning > 0 && Some(total) == input.checked_add(stated).and_then(|sum| sum.checked_add(reasoning));
+    // Perplexity counts it beside the completion, too, and what it read elsewhere beside the prompt.
+    let cited = usage.any_count("citation_tokens");
+    let is_beside = cited.is_some()
+        || reasoning > 0 && Some(total) == input.checked_add(stated).and_then(|sum| sum.checked_add(reasoning));
     Some(TokenUsage {
-        input,
+        input: input.saturating_add(cited.unwrap_or_default()),
         output: if is_beside { stated.saturating_add(reasoning) } else { stated },
         cache_read,
         cache_write,
@@ -132,8 +135,16 @@ pub fn read_usage(usage: &Members<'_>) -> Option<TokenUsage> {
         audio_input: prompt.any_count("audio_tokens").unwrap_or_default(),
         reasoning,
         audio_output: completion.any_count("audio_tokens").unwrap_or_default(),
+        terms: searched(usage),
         ..TokenUsage::default()
     })
+}
+
+/// Searches for an answer, and how much they read: Perplexity.
+fn searched(usage: &Members<'_>) -> Terms {
+    let size = usage.any_text("search_context_size").and_then(|word| SearchSize::of(&word));
+    let searches = usage.any_count("num_search_queries").unwrap_or_else(|| u64::from(size.is_some()));
+    Terms { searches, search_size: size, ..Terms::default() }
 }
 
 /// Usage as a member of something else.

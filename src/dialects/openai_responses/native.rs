@@ -16,7 +16,7 @@ use super::wire::{self, ENCRYPTED_REASONING, REQUEST_FIELDS};
 use super::write::{self, Echo};
 use crate::canonical::text::{Effort, Finish, ReasoningKind, Reply, Request};
 use crate::canonical::{Json, TokenUsage, Wire};
-use crate::dialects::native::{NativeReply, NativeStream, ProviderError, ReplyError, Signal, StreamError};
+use crate::dialects::native::{NativeReply, NativeStream, Progress, ProviderError, ReplyError, Signal, StreamError};
 use crate::dialects::node::{Members, Node};
 use crate::dialects::openai_chat::fault::read_error_value;
 use crate::dialects::out::object;
@@ -221,7 +221,7 @@ impl Asked for NativeRequest {
             let error = ProviderError { message: format!("the response is {status}"), ..ProviderError::default() };
             return Err(ReplyError::Provider(Box::new(error)));
         }
-        let usage = root.get("usage").and_then(|usage| usage.object().ok()).and_then(|usage| wire::read_usage(&usage));
+        let usage = wire::read_usage(&root);
         let finish_reason = Some(finish_word(&root));
         let mut splice = raw.splice();
         self.shown.splice(&mut splice, &json_string(&self.model));
@@ -236,6 +236,7 @@ impl Asked for NativeRequest {
             usage: None,
             finish_reason: None,
             output_bytes: 0,
+            progress: Progress::default(),
             sequence: 0,
             response: None,
         })
@@ -319,6 +320,7 @@ struct ResponseStream {
     usage: Option<TokenUsage>,
     finish_reason: Option<String>,
     output_bytes: u64,
+    progress: Progress,
     /// The number after the last one seen.
     sequence: u64,
     /// The last response resource seen, for an answer that fails on the way.
@@ -330,8 +332,7 @@ impl ResponseStream {
         match kind {
             "response.completed" | "response.incomplete" => {
                 let response = event.any_object("response");
-                let usage = response.get("usage").and_then(|usage| usage.object().ok());
-                self.usage = usage.and_then(|usage| wire::read_usage(&usage));
+                self.usage = wire::read_usage(&response);
                 self.finish_reason = Some(finish_word(&response));
                 Signal::Done
             }
@@ -344,6 +345,10 @@ impl ResponseStream {
             },
             kind if kind.starts_with("response.") => {
                 self.output_bytes += event.any_text("delta").map_or(0, |delta| delta.len() as u64);
+                let is_reasoning = kind.starts_with("response.reasoning");
+                self.progress.has_reasoned |= is_reasoning;
+                // Items that open, close and carry annotations are no output by themselves.
+                self.progress.has_answered |= !is_reasoning && kind.ends_with(".delta");
                 Signal::Output
             }
             _ => Signal::Nothing,
@@ -446,6 +451,10 @@ impl NativeStream for ResponseStream {
 
     fn finish_reason(&self) -> Option<&str> {
         self.finish_reason.as_deref()
+    }
+
+    fn progress(&self) -> Progress {
+        self.progress
     }
 
     fn output_bytes(&self) -> u64 {

@@ -310,7 +310,7 @@ pub fn read_reply(body: &[u8]) -> Result<Reply, ReplyError> {
         id: root.any_text("id").unwrap_or_default(),
         finish: Some(wire::read_finish(&root, calls)),
         parts,
-        usage: root.get("usage").and_then(|usage| usage.object().ok()).and_then(|usage| wire::read_usage(&usage)),
+        usage: wire::read_usage(&root),
         service_tier: root.any_text("service_tier"),
         logprobs: (!logprobs.is_empty()).then(|| Json::of(&logprobs)),
     })

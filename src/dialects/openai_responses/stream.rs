@@ -196,8 +196,7 @@ impl EventReader {
         if let Some(tier) = response.any_text("service_tier") {
             out.push(Delta::ServiceTier(tier));
         }
-        let usage = response.get("usage").and_then(|usage| usage.object().ok());
-        out.extend(usage.and_then(|usage| wire::read_usage(&usage)).map(Delta::Usage));
+        out.extend(wire::read_usage(&response).map(Delta::Usage));
         out.push(Delta::Finish(wire::read_finish(&response, self.called)));
     }
 }

@@ -1,9 +1,10 @@
 //! Names on the wire, and small shapes shared by requests, answers and events.
 
 use crate::canonical::TokenUsage;
+use crate::canonical::terms::{Service, Terms};
 use crate::canonical::text::{Finish, Parameter};
 use crate::dialects::fields::Names;
-use crate::dialects::node::Members;
+use crate::dialects::node::{Members, Node};
 use crate::dialects::out::Out;
 
 /// The fields of a request, as the API reference names them. A key that differs from one of these only in case is refused.
@@ -89,7 +90,8 @@ pub const LOGPROBS: &str = "message.output_text.logprobs";
 
 /// Tokens as answers state them.
 #[must_use]
-pub fn read_usage(usage: &Members<'_>) -> Option<TokenUsage> {
+pub fn read_usage(response: &Members<'_>) -> Option<TokenUsage> {
+    let usage = response.get("usage")?.object().ok()?;
     let input = usage.any_count("input_tokens")?;
     let details = usage.any_object("input_tokens_details");
     Some(TokenUsage {
@@ -98,8 +100,20 @@ pub fn read_usage(usage: &Members<'_>) -> Option<TokenUsage> {
         cache_read: details.any_count("cached_tokens").unwrap_or_default(),
         cache_write: details.any_count("cache_write_tokens").unwrap_or_default(),
         reasoning: usage.any_object("output_tokens_details").any_count("reasoning_tokens").unwrap_or_default(),
+        terms: Terms {
+            service: response.any_text("service_tier").map(|word| Service::of(&word)).unwrap_or_default(),
+            searches: response.any_list("output").iter().filter(|item| is_search(item)).count() as u64,
+            ..Terms::default()
+        },
         ..TokenUsage::default()
     })
+}
+
+/// Whether an item is a search of the web that is billed: pages that are opened and looked through are not.
+fn is_search(item: &Node<'_>) -> bool {
+    let Ok(item) = item.object() else { return false };
+    let action = item.any_object("action").any_text("type");
+    item.any_text("type").as_deref() == Some("web_search_call") && matches!(action.as_deref(), None | Some("search"))
 }
 
 /// Writes tokens in this wire's convention: input counts cached tokens.

@@ -6,3 +6,4 @@ mod matrix_of_questions;
 mod reasoning;
 mod requests;
 mod resource;
+mod terms;

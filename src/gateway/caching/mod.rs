@@ -201,13 +201,15 @@ async fn found(record: &mut Record, entry: &Entry) -> Answer {
     record.found_in_cache(&entry.model);
     record.left_out(&dropped);
     record.reported(None, None, entry.body.len() as u64);
+    let routing = record.routing();
+    record.wrote(metadata::length_with(std::slice::from_ref(&entry.body), routing.as_deref()));
     record.settle(Ending::Success, None).await;
     Fresh {
         body: vec![entry.body.clone()],
         model: entry.model.clone(),
         dropped,
         served_by: None,
-        routing: record.routing(),
+        routing,
         standing,
         media_type: None,
         is_fallback: false,
@@ -220,7 +222,7 @@ async fn found(record: &mut Record, entry: &Entry) -> Answer {
 async fn failed(record: &mut Record, denied: &Denied) -> Denied {
     let twin = Denied { standing: record.standing(), ..denied.twin() };
     record.settle(Ending::Error, Some(&twin.fault)).await;
-    twin
+    Denied { routing: record.routing(), ..twin }
 }
 
 /// The request that this one waited for ended without a word, as at shutdown.

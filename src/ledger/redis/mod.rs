@@ -13,16 +13,19 @@
 //! - [`link`]: the connection, and the scripts on the server; `source` and `check`: where and what the server is;
 //! - [`shared`]: the ledger; `held`: what this replica holds, in its own memory;
 //! - [`close`]: the ends of requests, in groups;
+//! - [`health`]: news of how deployments do, and who tries a circuit;
 //! - [`beat`]: signs of life, joining a ledger that is new, what silent replicas left.
 
 pub mod beat;
 mod check;
 pub mod close;
+pub mod health;
 mod held;
 pub mod link;
 pub mod shared;
 mod source;
 
+pub use health::RedisHealth;
 pub use link::RedisLink;
 pub use shared::{RedisLedger, Setup};
 pub use source::Source;

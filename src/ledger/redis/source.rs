@@ -45,9 +45,17 @@ impl Source {
     /// # Errors
     /// Redis's own.
     pub async fn connect(&self, config: &AsyncConnectionConfig) -> Result<MultiplexedConnection, RedisError> {
+        self.client().await?.get_multiplexed_async_connection_with_config(config).await
+    }
+
+    /// What connects to the server, wherever it is now.
+    ///
+    /// # Errors
+    /// Redis's own, where no Sentinel tells.
+    pub async fn client(&self) -> Result<Client, RedisError> {
         match self {
-            Self::Server(client) => client.get_multiplexed_async_connection_with_config(config).await,
-            Self::Watched(client) => client.lock().await.get_async_connection_with_config(config).await,
+            Self::Server(client) => Ok(client.clone()),
+            Self::Watched(client) => client.lock().await.async_get_client().await,
         }
     }
 }

@@ -31,7 +31,7 @@ const AZURE: Provider = Provider {
     ],
     by_pin_only: &[],
     quirks: Quirks::REFERENCE,
-    ways: Ways::REFERENCE,
+    ways: Ways { takes_max_tokens_per_doc: true, ..Ways::REFERENCE },
     media: MediaWays::REFERENCE,
     // learn.microsoft.com/azure/ai-foundry/openai/concepts/content-filter; …/how-to/quota.
     rules: &[
@@ -70,6 +70,7 @@ pub(in super::super) const ROWS: &[Provider] = &[
         adapter: "openrouter",
         title: "OpenRouter",
         base_url: Some("https://openrouter.ai/api/v1"),
+        ways: Ways { takes_max_tokens_per_doc: true, ..Ways::HOST },
         transports: ROUTER,
         media: MediaWays { most_images: 1, ..MediaWays::HOST },
         quirks: Quirks { thinking: ThinkingField::Reasoning, takes_cache_control: true, ..Quirks::HOST },

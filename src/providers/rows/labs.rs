@@ -282,6 +282,7 @@ pub(in super::super) const ROWS: &[Provider] = &[
         ],
         transports: COHERE,
         by_pin_only: &[],
+        ways: Ways { takes_max_tokens_per_doc: true, ..Ways::HOST },
         quirks: Quirks {
             refuses: &[
                 "audio",

@@ -7,13 +7,17 @@
 //! one request may try the deployment; its outcome closes the circuit or opens it for twice as long. A quarantine is the
 //! same circuit, opened by faults of configuration. What a caller did wrong, and what the gateway refuses itself, is no
 //! fact about a deployment and is not told here.
+//!
+//! With other replicas, what opens, closes and throttles is told to them and heard of them ([`share`]), beside requests; and
+//! the one request that tries a circuit is one over all replicas.
 
 mod cell;
+mod share;
 mod throttle;
 mod window;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -21,12 +25,17 @@ use imbl::HashMap;
 
 use super::snapshot::{Snapshot, Target};
 use crate::domain::ids::DeploymentId;
+use crate::domain::ports::{HealthNews, SharedHealth};
 use crate::domain::settings::RouterSettings;
 use cell::{Cell, Entry};
 use throttle::Throttles;
 
+pub use share::Shared;
+
 /// Cells of deployments that are gone are let go when there are so many more cells than deployments.
 const SPARE_CELLS: usize = 256;
+/// Streams that have to have answered before their usual time says something.
+const ENOUGH_FIRSTS: usize = 20;
 
 /// Whether a deployment takes a request now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,26 +125,33 @@ impl Impact {
 }
 
 /// The facts of all deployments.
-#[derive(Debug)]
 pub struct Health {
     origin: Instant,
     cells: ArcSwap<HashMap<DeploymentId, Arc<Cell>>>,
     throttles: Throttles,
     tickets: AtomicU64,
+    others: OnceLock<Arc<dyn SharedHealth>>,
 }
 
 impl Health {
     /// Nothing is known. `origin` is the present.
     #[must_use]
     pub fn new(origin: Instant) -> Self {
-        Self { origin, cells: ArcSwap::default(), throttles: Throttles::default(), tickets: AtomicU64::new(1) }
+        Self {
+            origin,
+            cells: ArcSwap::default(),
+            throttles: Throttles::default(),
+            tickets: AtomicU64::new(1),
+            others: OnceLock::new(),
+        }
     }
 
     /// How a deployment stands.
     #[must_use]
     pub fn standing(&self, target: &Target, now: Instant) -> Standing {
         let known = self.cells.load().get(&target.id).cloned();
-        let mut standing = known.map_or(Standing::UNKNOWN, |cell| cell.standing(target.revision, self.at(now)));
+        let mut standing =
+            known.map_or(Standing::UNKNOWN, |cell| cell.standing(target.revision, self.at(now), self.is_shared()));
         if let (Availability::Available | Availability::HalfOpen, Some(wait)) =
             (standing.availability, self.throttles.wait(&target.upstream_account, now))
         {
@@ -160,31 +176,52 @@ impl Health {
         let cell = self.cell(target.id);
         let ticket = self.tickets.fetch_add(1, Ordering::Relaxed);
         let patience = seconds(settings.half_open_probe_seconds);
-        let is_probe = match cell.enter(target.revision, self.at(now), (ticket, patience)) {
+        let is_probe = match cell.enter(target.revision, self.at(now), (ticket, patience), self.is_shared()) {
             Entry::Open => false,
             Entry::Probe => true,
             Entry::Closed(wait) => return Err(Availability::Cooldown(wait)),
         };
         Ok(Pass {
             health: Arc::clone(self),
+            deployment: target.id,
             cell,
             settings: Arc::clone(settings),
             account: target.upstream_account,
             revision: target.revision,
             ticket: is_probe.then_some(ticket),
+            began: None,
         })
+    }
+
+    /// The time within which 95 of 100 streams of these deployments began to answer; `None` before enough did.
+    #[must_use]
+    pub fn usual_first_output<'a>(&self, targets: impl IntoIterator<Item = &'a Target>) -> Option<Duration> {
+        let cells = self.cells.load();
+        let mut all = Vec::new();
+        for cell in targets.into_iter().filter_map(|target| cells.get(&target.id)) {
+            cell.add_firsts(&mut all);
+        }
+        if all.len() < ENOUGH_FIRSTS {
+            return None;
+        }
+        all.sort_unstable();
+        let ms = all.get((all.len() * 95).div_ceil(100) - 1).copied()?;
+        Some(Duration::from_millis(ms.into()))
     }
 
     /// A test of the deployment succeeded: circuit and quarantine end.
     pub fn absolve(&self, target: &Target) {
         if let Some(cell) = self.cells.load().get(&target.id) {
             cell.absolve();
+            self.tell(|| Some(HealthNews::Closed { deployment: target.id, revision: target.revision }));
         }
     }
 
     /// A test found the deployment's configuration wrong.
     pub fn condemn(&self, target: &Target, settings: &RouterSettings, now: Instant) {
-        self.cell(target.id).condemn(target.revision, settings, now);
+        let cell = self.cell(target.id);
+        cell.condemn(target.revision, settings, now);
+        self.tell_opened(target.id, &cell, now);
     }
 
     /// Forgets deployments that are no more, once they are many.
@@ -228,37 +265,63 @@ struct Moment {
 #[derive(Debug)]
 pub struct Pass {
     health: Arc<Health>,
+    deployment: DeploymentId,
     cell: Arc<Cell>,
     settings: Arc<RouterSettings>,
     account: [u8; 16],
     revision: crate::domain::ids::Revision,
     /// Held by the one request that tries a half-open circuit.
     ticket: Option<u64>,
+    began: Option<Instant>,
 }
 
 impl Pass {
     /// The request is on its way.
     pub fn begins(&mut self, now: Instant) {
+        self.began = Some(now);
         self.cell.counts_request(self.health.at(now));
     }
 
     /// The attempt brought its first output: a half-open circuit lets others in again, on probation.
-    pub fn committed(&mut self, now: Instant) {
-        if let Some(ticket) = self.ticket.take() {
-            self.cell.on_probation(self.revision, ticket, (&self.settings, now));
+    pub fn committed(&mut self, now: Instant, is_stream: bool) {
+        if let Some(began) = self.began.filter(|_| is_stream) {
+            self.cell.began_to_answer(now.saturating_duration_since(began));
         }
+        if let Some(ticket) = self.ticket.take() {
+            let closed = self.cell.on_probation(self.revision, ticket, (&self.settings, now));
+            self.tell_closed(closed);
+        }
+    }
+
+    fn tell_closed(&self, closed: bool) {
+        let (deployment, revision) = (self.deployment, self.revision);
+        self.health.tell(|| closed.then_some(HealthNews::Closed { deployment, revision }));
     }
 
     /// The answer was whole: it took `latency` to its last byte and has so many tokens in all and of output.
     pub fn succeeded(&mut self, latency: Duration, tokens: u64, output: u64, now: Instant) {
         let ticket = self.ticket.take();
         self.health.throttles.passed(&self.account, now);
-        self.cell.succeeded(self.revision, ticket, self.health.at(now), (latency, tokens, output));
+        let closed = self.cell.succeeded(self.revision, ticket, self.health.at(now), (latency, tokens, output));
+        self.tell_closed(closed);
     }
 
     /// The attempt failed. `counts`: whether it is the request's first failure at this deployment.
     pub fn failed(&mut self, blow: Blow, counts: bool, now: Instant) -> Impact {
         let ticket = self.ticket.take();
+        let impact = self.strike(blow, (ticket, counts), now);
+        match impact {
+            Impact::Opened | Impact::Quarantined => self.health.tell_opened(self.deployment, &self.cell, now),
+            Impact::Throttled => self.health.tell(|| {
+                let wait = self.health.throttles.wait(&self.account, now)?;
+                Some(HealthNews::Throttled { account: self.account, wait })
+            }),
+            Impact::None | Impact::Counted => {}
+        }
+        impact
+    }
+
+    fn strike(&self, blow: Blow, (ticket, counts): (Option<u64>, bool), now: Instant) -> Impact {
         match blow {
             Blow::Transient => {
                 let at = self.health.at(now);

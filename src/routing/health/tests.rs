@@ -1,15 +1,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Availability, Blow, Health, Impact, Pass};
+use super::{Availability, Blow, Health, Impact, Pass, Shared};
 use crate::domain::ids::Revision;
+use crate::domain::ports::{HalfOpen, HealthNews, HearHealth, SharedHealth};
 use crate::domain::settings::RouterSettings;
-use crate::routing::Target;
 use crate::routing::tests::{START, target};
+use crate::routing::{Publisher, Snapshot, Target};
 use crate::time::{Clock, ManualClock};
 
 struct World {
-    clock: ManualClock,
+    clock: Arc<ManualClock>,
     health: Arc<Health>,
     settings: Arc<RouterSettings>,
     target: Target,
@@ -21,7 +22,7 @@ impl World {
     }
 
     fn with(settings: RouterSettings) -> Self {
-        let clock = ManualClock::at(START);
+        let clock = Arc::new(ManualClock::at(START));
         let health = Arc::new(Health::new(clock.instant()));
         Self { health, clock, settings: Arc::new(settings), target: target(1, "m") }
     }
@@ -128,7 +129,7 @@ fn a_probe_whose_output_began_lets_others_in_but_the_next_failure_opens() {
     (0..4).for_each(|_| assert_ne!(world.fail(Blow::Transient), Impact::None));
     world.pass_s(5);
     let mut probe = world.enter().unwrap();
-    probe.committed(world.now());
+    probe.committed(world.now(), true);
     assert_eq!(world.availability(), Availability::Available);
     assert_eq!(probe.failed(Blow::Transient, true, world.now()), Impact::Opened);
     assert_eq!(world.availability(), cooldown(10));
@@ -224,4 +225,107 @@ fn figures_are_those_of_the_recent_past() {
     assert_eq!(standing().success_rate, Some(2.0 / 3.0));
     world.pass_s(600);
     assert_eq!(standing().success_rate, None);
+}
+
+/// Others that are there or not, and what they were told.
+#[derive(Default)]
+struct Others {
+    is_up: std::sync::atomic::AtomicBool,
+    told: std::sync::Mutex<Vec<HealthNews>>,
+}
+
+impl SharedHealth for Others {
+    fn is_up(&self) -> bool {
+        self.is_up.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    fn tell(&self, news: HealthNews) {
+        self.told.lock().unwrap().push(news);
+    }
+}
+
+/// Two replicas of one deployment.
+fn replicas() -> (World, Shared, Arc<Others>) {
+    let world = World::with(RouterSettings { allowed_fails: 0, ..RouterSettings::default() });
+    let others = Arc::new(Others::default());
+    others.is_up.store(true, std::sync::atomic::Ordering::Relaxed);
+    world.health.share(Arc::clone(&others) as Arc<dyn SharedHealth>);
+    let mut edit = Snapshot::empty(START).edit();
+    edit.put_deployment(target(1, "m"));
+    let publisher = Arc::new(Publisher::new(edit.finish(Revision(1), START)));
+    let shared = Shared::new(Arc::clone(&world.health), publisher, Arc::clone(&world.clock) as Arc<dyn Clock>);
+    (world, shared, others)
+}
+
+#[test]
+fn what_opens_closes_and_throttles_is_told_and_what_is_heard_is_in_force() {
+    let (world, shared, others) = replicas();
+    let take = || std::mem::take(&mut *others.told.lock().unwrap());
+    let (deployment, revision) = (world.target.id, world.target.revision);
+    world.fail(Blow::Transient);
+    let opened = HealthNews::Opened { deployment, revision, wait: Duration::from_secs(5), openings: 1 };
+    assert_eq!(take(), [opened.clone()]);
+    assert_eq!(shared.all(), [opened.clone()]);
+    world.health.absolve(&world.target);
+    assert_eq!(take(), [HealthNews::Closed { deployment, revision }]);
+    world.fail(Blow::Throttle(Some(Duration::from_secs(9))));
+    let throttled = HealthNews::Throttled { account: world.target.upstream_account, wait: Duration::from_secs(9) };
+    assert_eq!(take(), [throttled.clone()]);
+
+    let (other, hears, _) = replicas();
+    hears.hear(opened.clone());
+    assert_eq!(other.availability(), cooldown(5));
+    hears.hear(HealthNews::Closed { deployment, revision });
+    assert_eq!(other.availability(), Availability::Available);
+    hears.hear(throttled);
+    assert_eq!(other.availability(), Availability::RateLimited(Duration::from_secs(9)));
+    // News of what is not known here, and of what has been changed since, is of no interest.
+    let (third, hears, _) = replicas();
+    hears.hear(HealthNews::Opened { deployment: target(7, "n").id, revision, wait: Duration::MAX, openings: 1 });
+    let changed = Target { revision: Revision(9), ..target(1, "m") };
+    drop(third.health.enter(&changed, &third.settings, third.now()).unwrap());
+    hears.hear(opened);
+    assert!(third.health.enter(&changed, &third.settings, third.now()).is_ok());
+}
+
+#[test]
+fn among_replicas_only_the_one_they_agreed_on_tries_and_alone_each_may() {
+    let (world, shared, others) = replicas();
+    world.fail(Blow::Transient);
+    world.pass_s(5);
+    assert!(shared.half_open().is_empty(), "nobody has asked for it");
+    assert!(matches!(world.availability(), Availability::Cooldown(_)));
+    let waiting = shared.half_open();
+    assert_eq!(waiting.len(), 1);
+    shared.settle_probe(HalfOpen { lease: Duration::from_millis(500), ..waiting[0] }, false);
+    assert!(world.enter().is_err() && shared.half_open().is_empty(), "another tries it");
+    world.clock.advance(Duration::from_millis(500));
+    assert!(world.enter().is_err());
+    shared.settle_probe(shared.half_open()[0], true);
+    assert!(shared.is_idle(waiting[0]));
+    let mut probe = world.enter().unwrap();
+    assert!(!shared.is_idle(waiting[0]));
+    assert!(world.enter().is_err(), "one at a time");
+    assert_eq!(probe.failed(Blow::Transient, true, world.now()), Impact::Opened);
+    assert_eq!(world.availability(), cooldown(10));
+    world.pass_s(10);
+    others.is_up.store(false, std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(world.availability(), Availability::HalfOpen, "without the others it is up to us");
+}
+
+#[test]
+fn the_usual_time_of_a_first_output_is_known_after_twenty_streams() {
+    let world = World::new();
+    let answer = |ms| {
+        let mut pass = world.enter().unwrap();
+        pass.begins(world.now());
+        world.clock.advance(Duration::from_millis(ms));
+        pass.committed(world.now(), true);
+    };
+    (1..20).for_each(answer);
+    assert_eq!(world.health.usual_first_output([&world.target]), None);
+    answer(20);
+    assert_eq!(world.health.usual_first_output([&world.target]), Some(Duration::from_millis(19)));
+    (0..64).for_each(|_| answer(7));
+    assert_eq!(world.health.usual_first_output([&world.target]), Some(Duration::from_millis(7)));
 }

@@ -63,6 +63,23 @@ impl Throttles {
         self.count.store(known.len(), Ordering::Release);
     }
 
+    /// Another replica was told to wait.
+    pub(super) fn hear(&self, account: [u8; 16], until: Instant, now: Instant) {
+        let mut known = self.lock();
+        known.retain(|_, throttle| now.saturating_duration_since(throttle.until) < MEMORY);
+        let throttle = known.entry(account).or_insert(Throttle { until, unsaid: 0 });
+        throttle.until = throttle.until.max(until);
+        self.count.store(known.len(), Ordering::Release);
+    }
+
+    /// Those that run, and for how long.
+    pub(super) fn running(&self, now: Instant) -> Vec<([u8; 16], Duration)> {
+        let known = self.lock();
+        let left = |throttle: &Throttle| throttle.until.saturating_duration_since(now);
+        let running = known.iter().map(|(account, throttle)| (*account, left(throttle)));
+        running.filter(|(_, wait)| !wait.is_zero()).collect()
+    }
+
     /// A request passed: the next throttle is the first again, unless one is running.
     pub(super) fn passed(&self, account: &[u8; 16], now: Instant) {
         if self.count.load(Ordering::Acquire) == 0 {

@@ -18,7 +18,7 @@ fn snapshot(targets: Vec<Target>) -> Snapshot {
 }
 
 fn wants<'a>(public_model: &'a str, transports: &'a [Transport]) -> Wants<'a> {
-    Wants { public_model, operation: Operation::TextGenerate, transports, origin: None }
+    Wants { public_model, operation: Operation::TextGenerate, transports, origin: None, session: None }
 }
 
 /// The candidates' ids as numbers, in order.

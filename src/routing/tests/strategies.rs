@@ -11,6 +11,7 @@ use crate::domain::money::NanoCents;
 use crate::domain::operation::{Operation, Transport};
 use crate::domain::settings::{RouterSettings, RoutingStrategy};
 use crate::fault::{Fault, Kind, Outcome};
+use crate::routing::strategy::{Member, shares};
 use crate::routing::{Availability, Plan, Snapshot, Standing, Target, Wants, plan};
 
 const DRAWS: usize = 10_000;
@@ -37,6 +38,7 @@ fn planned(
         operation: Operation::TextGenerate,
         transports: &[Transport::ChatCompletions],
         origin,
+        session: None,
     };
     let look = |target: &Target| standings.get(number(target) - 1).copied().unwrap_or(Standing::UNKNOWN);
     plan(snapshot, wants, &look, dice)
@@ -136,7 +138,10 @@ fn health_aware_shares_by_weight_and_success_and_trusts_the_unproven_half() {
 fn a_model_may_have_a_strategy_of_its_own_and_tiers_come_first() {
     let mut edit = snapshot(RoutingStrategy::SimpleShuffle, vec![weighted(1, 1), weighted(2, 1)]).edit();
     edit.set_settings(RouterSettings {
-        model_overrides: BTreeMap::from([("m".to_owned(), RoutingStrategy::LeastBusy)]),
+        model_overrides: BTreeMap::from([(
+            "m".to_owned(),
+            crate::domain::settings::ModelOverride::strategy(RoutingStrategy::LeastBusy),
+        )]),
         ..RouterSettings::default()
     });
     edit.put_deployment(Target { priority: 5, ..weighted(3, 1) });
@@ -178,5 +183,90 @@ fn a_pool_that_is_all_away_says_why_and_for_how_long() {
     ] {
         let told = |fault: Fault| (fault.kind(), fault.error_code(), fault.wait().unwrap().as_secs());
         assert_eq!(planned(&snapshot, &standings, None, &mut |_| 0).err().map(told), expected);
+    }
+}
+
+/// Homes of 10,000 sessions.
+fn homes(targets: Vec<Target>) -> Vec<usize> {
+    let snapshot = snapshot(RoutingStrategy::SimpleShuffle, targets);
+    let home = |number: usize| {
+        let session = format!("session {number}");
+        let wants = Wants {
+            public_model: "m",
+            operation: Operation::TextGenerate,
+            transports: &[Transport::ChatCompletions],
+            origin: None,
+            session: Some(&session),
+        };
+        let plan = plan(&snapshot, wants, &|_| Standing::UNKNOWN, &mut |_| panic!("no dice")).unwrap();
+        assert_eq!(plan.pinned_by, Some("session"));
+        self::number(&plan.candidates[0].target)
+    };
+    (0..10_000).map(home).collect()
+}
+
+#[test]
+fn sessions_are_shared_by_weight_and_only_those_move_whose_deployment_goes() {
+    let four = || vec![weighted(1, 1), weighted(2, 1), weighted(3, 2), weighted(4, 0)];
+    let before = homes(four());
+    for (number, expected) in [(1, 2_500_i64), (2, 2_500), (3, 5_000), (4, 0)] {
+        let share = i64::try_from(before.iter().filter(|home| **home == number).count()).unwrap();
+        assert!((share - expected).abs() < 250, "{number}: {share}");
+    }
+    assert_eq!(before, homes(four()), "the same again");
+    let without = homes(vec![weighted(1, 1), weighted(3, 2), weighted(4, 0)]);
+    for (old, new) in before.iter().zip(&without) {
+        assert!(*old == 2 || old == new, "{old} moved to {new}");
+    }
+    let with = homes(four().into_iter().chain([weighted(5, 1)]).collect());
+    let moved = before.iter().zip(&with).filter(|(old, new)| old != new).count();
+    assert!(before.iter().zip(&with).all(|(old, new)| old == new || *new == 5));
+    assert!((1_700..2_300).contains(&moved), "a fifth moves: {moved}");
+    let higher = homes(vec![weighted(1, 100), Target { priority: 1, ..weighted(2, 1) }]);
+    assert!(higher.iter().all(|home| *home == 2), "tiers come first");
+}
+
+#[test]
+fn what_is_said_of_shares_is_what_the_draws_show() {
+    let targets = || {
+        vec![weighted(1, 3), weighted(2, 1), weighted(3, 2), weighted(4, 0), Target { priority: -1, ..weighted(5, 9) }]
+    };
+    let standings = [
+        unknown(|standing| {
+            (standing.in_flight, standing.latency_ms, standing.success_rate) = (1, Some(30.0), Some(0.5));
+            (standing.requests_per_minute, standing.tokens_per_minute) = (7, 10);
+            standing.tokens_per_second = Some(10.0);
+        }),
+        unknown(|standing| {
+            (standing.in_flight, standing.latency_ms, standing.success_rate) = (1, Some(20.0), Some(1.0));
+            (standing.requests_per_minute, standing.tokens_per_minute) = (3, 30);
+            standing.tokens_per_second = Some(30.0);
+        }),
+        unknown(|standing| {
+            (standing.in_flight, standing.latency_ms, standing.success_rate) = (2, Some(20.0), Some(0.0));
+            (standing.requests_per_minute, standing.tokens_per_minute) = (3, 10);
+            standing.tokens_per_second = Some(20.0);
+        }),
+    ];
+    for strategy in RoutingStrategy::ALL {
+        let snapshot = snapshot(strategy, targets());
+        let drawn = firsts(&snapshot, &standings);
+        let usable: Vec<Member> = planned(&snapshot, &standings, None, &mut |_| 0)
+            .unwrap()
+            .candidates
+            .into_iter()
+            .map(|candidate| {
+                let standing = standings.get(number(&candidate.target) - 1).copied().unwrap_or(Standing::UNKNOWN);
+                (candidate, standing)
+            })
+            .collect();
+        let said = shares(strategy, &usable);
+        assert!((said.iter().sum::<f64>() - 1.0).abs() < 1e-9, "{strategy:?}: {said:?}");
+        let expected: Vec<(usize, usize)> = usable
+            .iter()
+            .zip(&said)
+            .map(|(member, share)| (number(&member.0.target), (share * 10_000.0) as usize))
+            .collect();
+        close_to(&drawn, &expected);
     }
 }

@@ -97,6 +97,8 @@ pub(super) fn full_deployment(n: u64, public_model: &str) -> Deployment {
         max_output_tokens: Some(u64::from(u32::MAX)),
         parameters: vec!["temperature".into()],
         dimensions: None,
+        values: [("voice".into(), vec!["alloy".into()])].into(),
+        most_results: Some(4),
     };
     Deployment {
         created_at: Timestamp::from_unix_ms(-1),
@@ -148,6 +150,7 @@ fn full_pricing() -> Pricing {
             cache_write: rate(9),
         }],
         units: vec![("per_image".into(), NanoCents(10))],
+        ..Pricing::default()
     }
 }
 
@@ -208,7 +211,14 @@ pub(in crate::store) fn chain(primary: &str, reason: FallbackReason, targets: &[
 pub(super) fn full_settings() -> RouterSettings {
     RouterSettings {
         routing_strategy: RoutingStrategy::UsageBasedRpm,
-        model_overrides: BTreeMap::from([("a/b".into(), RoutingStrategy::LeastBusy)]),
+        session_pinning: true,
+        model_overrides: BTreeMap::from([(
+            "a/b".into(),
+            crate::domain::settings::ModelOverride {
+                session_pinning: Some(true),
+                ..crate::domain::settings::ModelOverride::strategy(RoutingStrategy::LeastBusy)
+            },
+        )]),
         allowed_fails: 11,
         cooldown_seconds: 12,
         failure_window_seconds: 13,

@@ -98,11 +98,15 @@ impl OperationStore for SqliteStore {
     async fn tail(&self, filter: &OperationFilter, after: TailPosition, limit: u32) -> Outcome<TailBatch> {
         within(async {
             let mut tx = self.report().await?;
-            let horizon = sqlx::query_scalar(HORIZON).fetch_one(&mut *tx).await.map_err(fault)?;
+            let horizon: i64 = sqlx::query_scalar(HORIZON).fetch_one(&mut *tx).await.map_err(fault)?;
+            if horizon <= after.stored_in {
+                // Nothing was stored since that could be seen.
+                return Ok(to_batch(Vec::new(), after, horizon, limit));
+            }
             let rows = all(&mut tx, sql::tail(HERE, filter, after, horizon, limit)).await?;
             tx.commit().await.map_err(fault)?;
             let with_place = |row: &SqliteRow| Ok((row.try_get("stored_in").map_err(fault)?, read(row)?));
-            Ok(to_batch(rows.iter().map(with_place).collect::<Outcome<_>>()?, horizon, limit))
+            Ok(to_batch(rows.iter().map(with_place).collect::<Outcome<_>>()?, after, horizon, limit))
         })
         .await
     }

@@ -49,7 +49,13 @@ pub(crate) fn question_from_proto(message: proto::ExplainRouteRequest) -> Outcom
             Shape::Outline(outline)
         }
     };
-    problems.finish(Question { key, operation, contract: filled(message.contract), shape })
+    problems.finish(Question {
+        key,
+        operation,
+        contract: filled(message.contract),
+        session: filled(message.session),
+        shape,
+    })
 }
 
 /// An explanation as a message.

@@ -137,6 +137,7 @@ pub(crate) fn pricing_from_proto(message: proto::Pricing, path: &str, problems: 
                 Some((unit, amount))
             })
             .collect(),
+        ..Pricing::default()
     }
 }
 

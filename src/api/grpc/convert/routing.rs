@@ -12,7 +12,9 @@ use crate::domain::fallback::{FallbackChain, FallbackReason};
 use crate::domain::ids::Revision;
 use crate::domain::names::PublicModel;
 use crate::domain::operation::Operation;
-use crate::domain::settings::{ExecutionPolicy, ParameterStrategy, RoutingStrategy, SettingsPatch, StoredSettings};
+use crate::domain::settings::{
+    ExecutionPolicy, ModelOverride, ParameterStrategy, RoutingStrategy, SettingsPatch, StoredSettings,
+};
 use crate::fault::{Fault, Outcome};
 
 /// The fields of the settings, as masks name them.
@@ -31,6 +33,7 @@ pub(crate) const FIELDS: Fields = Fields {
         "retry_after_seconds",
         "unsupported_parameter_strategy",
         "execution_policies",
+        "session_pinning",
     ],
     output_only: &["etag", "update_time"],
 };
@@ -63,6 +66,7 @@ pub(crate) fn patch_from_proto(message: proto::RouterSettings, mask: &Mask) -> O
             ParameterStrategy::parse(&word).ok_or_else(parameter_strategies)
         }),
         execution_policies: mask.patch("execution_policies", policies),
+        session_pinning: mask.patch("session_pinning", message.session_pinning),
     };
     problems.finish(patch)
 }
@@ -77,16 +81,19 @@ fn parameter_strategies() -> String {
 }
 
 fn overrides_from_proto(
-    message: &BTreeMap<String, String>,
+    message: &BTreeMap<String, proto::ModelOverride>,
     problems: &mut Problems,
-) -> BTreeMap<String, RoutingStrategy> {
-    message
-        .iter()
-        .filter_map(|(model, word)| {
-            let strategy = problems.keep(&format!("model_overrides.{model}"), strategy_from_word(word))?;
-            Some((model.clone(), strategy))
-        })
-        .collect()
+) -> BTreeMap<String, ModelOverride> {
+    let read = |(model, differs): (&String, &proto::ModelOverride)| {
+        let field = format!("model_overrides.{model}.routing_strategy");
+        let strategy = differs.routing_strategy.as_deref();
+        let routing_strategy = strategy.and_then(|word| problems.keep(&field, strategy_from_word(word)));
+        let differs =
+            ModelOverride { routing_strategy, session_pinning: differs.session_pinning, hedging: differs.hedging };
+        // What was not understood is noted already.
+        (strategy.is_none() || routing_strategy.is_some()).then(|| (model.clone(), differs))
+    };
+    message.iter().filter_map(read).collect()
 }
 
 fn policies_from_proto(
@@ -126,8 +133,9 @@ pub(crate) fn settings_into_proto(stored: StoredSettings) -> proto::RouterSettin
         model_overrides: settings
             .model_overrides
             .into_iter()
-            .map(|(model, strategy)| (model, strategy.as_str().to_owned()))
+            .map(|(model, differs)| (model, override_into_proto(differs)))
             .collect(),
+        session_pinning: Some(settings.session_pinning),
         allowed_fails: Some(settings.allowed_fails),
         cooldown_seconds: Some(settings.cooldown_seconds),
         failure_window_seconds: Some(settings.failure_window_seconds),
@@ -138,6 +146,14 @@ pub(crate) fn settings_into_proto(stored: StoredSettings) -> proto::RouterSettin
         retry_after_seconds: Some(settings.retry_after_seconds),
         unsupported_parameter_strategy: Some(settings.unsupported_parameter_strategy.as_str().to_owned()),
         execution_policies: policies,
+    }
+}
+
+fn override_into_proto(differs: ModelOverride) -> proto::ModelOverride {
+    proto::ModelOverride {
+        routing_strategy: differs.routing_strategy.map(|strategy| strategy.as_str().to_owned()),
+        session_pinning: differs.session_pinning,
+        hedging: differs.hedging,
     }
 }
 
@@ -212,7 +228,10 @@ mod tests {
     #[test]
     fn settings_are_answered_whole_and_read_back() {
         let settings = RouterSettings {
-            model_overrides: BTreeMap::from([("general".to_owned(), RoutingStrategy::SimpleShuffle)]),
+            model_overrides: BTreeMap::from([(
+                "general".to_owned(),
+                ModelOverride::strategy(RoutingStrategy::SimpleShuffle),
+            )]),
             allowed_fails: 9,
             ..RouterSettings::default()
         };
@@ -244,9 +263,10 @@ mod tests {
 
     #[test]
     fn unknown_words_are_answered_with_the_known_ones() {
+        let luck = proto::ModelOverride { routing_strategy: Some("luck".to_owned()), ..Default::default() };
         let message = proto::RouterSettings {
             routing_strategy: Some("luck".to_owned()),
-            model_overrides: BTreeMap::from([("m".to_owned(), "luck".to_owned())]),
+            model_overrides: BTreeMap::from([("m".to_owned(), luck)]),
             ..proto::RouterSettings::default()
         };
         let fault = patch_from_proto(message, &Mask::Populated).unwrap_err();

@@ -128,6 +128,8 @@ async fn parts_that_are_too_large_too_many_empty_or_false_are_refused() {
     assert_eq!(bench.refused(whole(&[text("", "a")])).await.0, Kind::BadRequest);
     assert_eq!(bench.refused(whole(&[text(&"n".repeat(201), "a")])).await.0, Kind::BadRequest);
     let (kind, param, _) = bench.refused(whole(&[text("prompt", &"x".repeat(MAX_TEXT_BYTES + 1))])).await;
+    assert_eq!((kind, param), (Kind::TooLarge, field("prompt")));
+    let (kind, param, _) = bench.refused(whole(&[text("prompt", &"x".repeat(2 << 20))])).await;
     assert_eq!((kind, param), (Kind::Unavailable, None), "texts count as bodies in flight");
 }
 

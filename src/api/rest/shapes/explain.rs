@@ -21,6 +21,7 @@ pub(crate) fn read(object: &mut Object<'_>, problems: &mut Problems) -> Question
         .read("keyId", problems, |field| field.text()?.parse::<VirtualKeyId>().map_err(|error| error.to_string()));
     let operation = object.read("operation", problems, |field| field.word(|word| word.parse().ok(), &operations));
     let contract = object.text("contract", problems);
+    let session = given(object.text("session", problems));
     let mut flag = |name| given(object.boolean(name, problems)).unwrap_or_default();
     let (stream, tools, vision) = (flag("stream"), flag("tools"), flag("vision"));
     let outline = Outline {
@@ -48,7 +49,7 @@ pub(crate) fn read(object: &mut Object<'_>, problems: &mut Problems) -> Question
             Shape::Outline(outline)
         }
     };
-    Question { key: given(key), operation: given(operation), contract: given(contract), shape }
+    Question { key: given(key), operation: given(operation), contract: given(contract), session, shape }
 }
 
 /// An explanation, as answered.

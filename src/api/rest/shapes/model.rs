@@ -210,6 +210,7 @@ pub(crate) fn read_pricing(object: &mut Object<'_>, problems: &mut Problems) -> 
         cache_write_1h: given(object.cents("cacheWrite1hCentsPerMTokens", problems)),
         tiers: tiers.iter().filter_map(|tier| tier.read_object(problems, read_tier)).collect(),
         units: units.unwrap_or_default(),
+        ..Pricing::default()
     }
 }
 

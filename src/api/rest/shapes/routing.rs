@@ -12,14 +12,17 @@ use crate::domain::fallback::{FallbackChain, FallbackReason};
 use crate::domain::ids::Revision;
 use crate::domain::names::PublicModel;
 use crate::domain::operation::Operation;
-use crate::domain::settings::{ExecutionPolicy, ParameterStrategy, RoutingStrategy, SettingsPatch, StoredSettings};
+use crate::domain::settings::{
+    ExecutionPolicy, ModelOverride, ParameterStrategy, RoutingStrategy, SettingsPatch, StoredSettings,
+};
 
 /// The settings, as answered: every field, every operation with its deadlines in force.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct SettingsShape {
     routing_strategy: &'static str,
-    model_overrides: BTreeMap<String, &'static str>,
+    model_overrides: BTreeMap<String, OverrideShape>,
+    session_pinning: bool,
     allowed_fails: u32,
     cooldown_seconds: u32,
     failure_window_seconds: u32,
@@ -42,6 +45,17 @@ struct PolicyShape {
     commit_by_ms: u32,
     total_ms: u32,
     max_attempts: u32,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct OverrideShape {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    routing_strategy: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session_pinning: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hedging: Option<bool>,
 }
 
 /// A chain, as answered.
@@ -70,12 +84,11 @@ pub(crate) fn read_settings(object: &mut Object<'_>, problems: &mut Problems) ->
         routing_strategy: object
             .read("routingStrategy", problems, |field| field.word(RoutingStrategy::parse, &strategies)),
         model_overrides: object.object("modelOverrides", problems, |models, problems| {
-            let read = |(model, field): (String, Field<'_>)| {
-                let strategy = problems.keep(&field.path, field.word(RoutingStrategy::parse, &strategies))?;
-                Some((model, strategy))
-            };
+            let read =
+                |(model, field): (String, Field<'_>)| Some((model, read_override(&field, problems, &strategies)?));
             models.rest().into_iter().filter_map(read).collect()
         }),
+        session_pinning: object.boolean("sessionPinning", problems),
         allowed_fails: object.whole("allowedFails", problems),
         cooldown_seconds: object.whole("cooldownSeconds", problems),
         failure_window_seconds: object.whole("failureWindowSeconds", problems),
@@ -87,6 +100,29 @@ pub(crate) fn read_settings(object: &mut Object<'_>, problems: &mut Problems) ->
         unsupported_parameter_strategy: object
             .read("unsupportedParameterStrategy", problems, |field| field.word(ParameterStrategy::parse, &parameters)),
         execution_policies: object.object("executionPolicies", problems, read_policies),
+    }
+}
+
+/// What differs for a model; a word alone is its strategy.
+fn read_override(field: &Field<'_>, problems: &mut Problems, strategies: &str) -> Option<ModelOverride> {
+    if field.text().is_ok() {
+        let strategy = problems.keep(&field.path, field.word(RoutingStrategy::parse, strategies))?;
+        return Some(ModelOverride::strategy(strategy));
+    }
+    field.read_object(problems, |differs, problems| ModelOverride {
+        routing_strategy: given(
+            differs.read("routingStrategy", problems, |field| field.word(RoutingStrategy::parse, strategies)),
+        ),
+        session_pinning: given(differs.boolean("sessionPinning", problems)),
+        hedging: given(differs.boolean("hedging", problems)),
+    })
+}
+
+fn write_override(differs: ModelOverride) -> OverrideShape {
+    OverrideShape {
+        routing_strategy: differs.routing_strategy.map(RoutingStrategy::as_str),
+        session_pinning: differs.session_pinning,
+        hedging: differs.hedging,
     }
 }
 
@@ -147,8 +183,9 @@ pub(crate) fn write_settings(stored: StoredSettings) -> SettingsShape {
         model_overrides: settings
             .model_overrides
             .into_iter()
-            .map(|(model, strategy)| (model, strategy.as_str()))
+            .map(|(model, differs)| (model, write_override(differs)))
             .collect(),
+        session_pinning: settings.session_pinning,
         allowed_fails: settings.allowed_fails,
         cooldown_seconds: settings.cooldown_seconds,
         failure_window_seconds: settings.failure_window_seconds,

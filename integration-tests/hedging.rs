@@ -1,0 +1,90 @@
+//! A second candidate is asked where the first is later than usual: where that is switched on, and where the money of the
+//! key covers both.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::support::tunnel::{Passage, Tunnel};
+use crate::world::{CHAT, World, streamed};
+
+/// A pool whose first choice is behind a tunnel and has answered thirty streams.
+async fn pool(world: &World) -> Tunnel {
+    let tunnel = Tunnel::to(world.stub.address(), Passage::Open).await;
+    let price = json!({"inputCentsPerMTokens": "1000", "outputCentsPerMTokens": "1000"});
+    let credentials = json!({"apiKey": "sk-a", "baseUrl": format!("http://{}/v1", tunnel.address)});
+    world
+        .deploy_with("my/pool", "gpt-late", json!({"priority": 5, "pricing": price, "credentials": credentials}))
+        .await;
+    world.deploy_with("my/pool", "gpt-spare", json!({"pricing": price})).await;
+    for _ in 0..30 {
+        assert_eq!(world.stream("my/pool").await.status, 200);
+    }
+    assert_eq!((world.stub.calls_of("gpt-late"), world.stub.calls_of("gpt-spare")), (30, 0));
+    tunnel
+}
+
+async fn hedged(world: &World, on: bool) {
+    let settings = json!({"modelOverrides": {"my/pool": {"hedging": on}}, "executionPolicies": {"text.generate":
+        {"firstOutputMs": 900, "maxAttempts": 3}}});
+    world.configure("PUT", "/admin/router-settings", &settings).await;
+}
+
+/// The routing facts of a stream, and how long it took.
+async fn routing(world: &World, key: &str) -> (Value, Duration) {
+    let bearer = format!("Bearer {key}");
+    let headers = [
+        ("authorization", bearer.as_str()),
+        ("content-type", "application/json"),
+        ("x-unified-routing-metadata", "true"),
+    ];
+    let mut body = streamed("my/pool");
+    body["max_tokens"] = json!(1_000);
+    let begun = Instant::now();
+    let answer = world.client.send("POST", CHAT, &headers, body.to_string()).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let events = answer.events().await;
+    let last: Value = serde_json::from_str(&events[events.len() - 2]).unwrap();
+    (last["unified_routing"].clone(), begun.elapsed())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_candidate_wins_where_the_first_is_late_and_the_first_is_not_blamed() {
+    let world = World::of(&[]).await;
+    let tunnel = pool(&world).await;
+    hedged(&world, true).await;
+    let (usual, _) = routing(&world, &world.key).await;
+    assert_eq!(usual["attempt_count"], 1, "{usual}");
+    tunnel.set(Passage::Silent);
+    let (facts, took) = routing(&world, &world.key).await;
+    assert!(took < Duration::from_millis(850), "before the first one's time was over: {took:?}");
+    assert_eq!(facts["attempt_count"], 2, "{facts}");
+    let attempts = facts["attempts"].as_array().unwrap();
+    assert_eq!((&attempts[0]["ok"], &attempts[0]["error_class"]), (&json!(false), &json!("hedge")));
+    assert!(attempts[0].get("health_impact").is_none() && attempts[1]["ok"] == true, "{facts}");
+    let shown = world.client.get("/v1/models/my/pool/deployments", Some(&world.key)).await;
+    let first = &shown.ok()["data"][0];
+    assert_eq!((&first["status"], &first["metrics"]["inflight"]), (&json!("available"), &json!(0)));
+    hedged(&world, false).await;
+    let (facts, took) = routing(&world, &world.key).await;
+    assert!(took > Duration::from_millis(850), "off: the second comes when the first has failed: {took:?}");
+    assert_eq!(facts["attempts"][0]["error_class"], "transient");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_whose_money_does_not_cover_both_gets_no_second_candidate() {
+    let world = World::of(&[]).await;
+    let tunnel = pool(&world).await;
+    hedged(&world, true).await;
+    tunnel.set(Passage::Silent);
+    // A request holds a little more than one cent.
+    let (_, poor) = world.create_key(&json!({"name": "poor", "maxBudgetCents": "1.5"})).await;
+    let (_, rich) = world.create_key(&json!({"name": "rich", "maxBudgetCents": "15"})).await;
+    let (facts, took) = routing(&world, &poor).await;
+    assert!(took > Duration::from_millis(850), "{took:?} {facts}");
+    assert_eq!(facts["attempts"][0]["error_class"], "transient");
+    let (facts, took) = routing(&world, &rich).await;
+    assert!(took < Duration::from_millis(850), "{took:?}");
+    assert_eq!(facts["attempts"][0]["error_class"], "hedge");
+}
