@@ -29,7 +29,8 @@ const ROOMS: [(&str, &[&str]); 28] = [
     ("transport", &["domain", "fault", "telemetry", "time"]),
     ("providers", &["domain", "canonical", "dialects", "transport", "fault"]),
     ("ledger", &["domain", "fault", "time"]),
-    ("cache", &["domain", "fault", "time"]),
+    // Where Redis is, the ledger knows.
+    ("cache", &["domain", "ledger", "fault", "time"]),
     ("store", &["domain", "fault", "time"]),
     (
         "gateway",

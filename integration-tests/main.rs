@@ -54,6 +54,8 @@ mod probe;
 #[cfg(test)]
 mod records;
 #[cfg(test)]
+mod redis_servers;
+#[cfg(test)]
 mod relay;
 #[cfg(test)]
 mod reliability;

@@ -2,6 +2,8 @@
 //!
 //! Tests that empty Redis, or lose it, have a database of it for themselves.
 
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -9,6 +11,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
+use tempfile::TempDir;
 use tokio::time::{Instant, timeout};
 use url::Url;
 
@@ -16,10 +19,13 @@ use crate::support::fleet::{Database, Replica, redis_url};
 use crate::support::stub_provider::StubProvider;
 use crate::support::tunnel::{Passage, Tunnel};
 use crate::support::wait::until;
-use crate::support::{PROVIDER_KEY, chat};
+use crate::support::{Client, MASTER_KEY, PROVIDER_KEY, chat};
 
 /// The long form takes a while.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// What the replicas of a fleet share.
+const ENCRYPTION_KEY: &str = "abababababababababababababababababababababababababababababababab";
 
 fn is_long() -> bool {
     #[expect(clippy::disallowed_methods, reason = "`make reliability` asks for the long form")]
@@ -118,6 +124,17 @@ impl Fleet {
     }
 }
 
+impl Fleet {
+    /// Waits until so much is stored, of spending and of the records: an answer does not wait for PostgreSQL.
+    async fn until_stored(&self, id: &str, nano_cents: i64) {
+        until("the records", || async {
+            let (spent, cost, _) = self.stored(id).await;
+            (spent, cost) == (nano_cents, nano_cents)
+        })
+        .await;
+    }
+}
+
 fn passed(statuses: &[u16]) -> usize {
     statuses.iter().filter(|status| **status == 200).count()
 }
@@ -145,10 +162,9 @@ async fn two_replicas_let_exactly_so_many_through_as_the_budget_is_for() {
     println!("{asked} asked two replicas at once, {} passed, {:?}", passed(&statuses), from.elapsed());
     assert_eq!(passed(&statuses) as u64, fits, "{statuses:?}");
     assert!(statuses.iter().all(|status| matches!(status, 200 | 429)), "{statuses:?}");
-    assert_eq!(fleet.spent(&id).await, (json!(fits.to_string()), json!("0")));
     let cents = i64::try_from(fits).unwrap() * 1_000_000_000;
-    let (spent, cost, _) = fleet.stored(&id).await;
-    assert_eq!((spent, cost), (cents, cents));
+    fleet.until_stored(&id, cents).await;
+    until("the shown spending", || async { fleet.spent(&id).await == (json!(fits.to_string()), json!("0")) }).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -196,8 +212,7 @@ async fn an_emptied_redis_grants_no_budget_twice() {
     let (statuses, count) = tokio::join!(answered, emptied);
     println!("Redis emptied {count} times: {} of {asked} passed, {:?}", passed(&statuses), from.elapsed());
     assert_eq!(passed(&statuses) as u64, fits, "{statuses:?}");
-    let (spent, cost, _) = fleet.stored(&id).await;
-    assert_eq!((spent, cost), (i64::try_from(fits).unwrap() * 1_000_000_000, spent));
+    fleet.until_stored(&id, i64::try_from(fits).unwrap() * 1_000_000_000).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -229,7 +244,8 @@ async fn without_redis_keys_without_limits_flow_and_others_wait_or_flow_by_choic
         open.until_ready("ready").await;
         fleet.a.until_status(&limited, "priced", 200).await;
     }
-    assert_eq!(fleet.stored(&free_id).await, (10_000_000_000, 10_000_000_000, 10));
+    fleet.until_stored(&free_id, 10_000_000_000).await;
+    assert_eq!(fleet.stored(&free_id).await.2, 10);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -261,4 +277,72 @@ async fn with_postgresql_away_traffic_flows_and_every_record_comes_after() {
         sqlx::query_scalar::<_, i64>(count).bind(&id).fetch_one(&mut connection).await.unwrap()
     };
     until("all records", || async { count().await == 2 * each + 1 }).await;
+}
+
+/// A replica in a process of its own, to be killed.
+struct Process {
+    child: Child,
+    client: Client,
+    _folder: TempDir,
+}
+
+impl Process {
+    async fn start(database_url: &str, redis_url: &str) -> Self {
+        let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let (address, grpc, folder) = (free(), free(), TempDir::new().unwrap());
+        let child = Command::new(env!("CARGO_BIN_EXE_unified-gateway"))
+            .env_clear()
+            .env("PORT", address.port().to_string())
+            .env("GRPC_PORT", grpc.port().to_string())
+            .env("DATA_DIR", folder.path())
+            .env("MASTER_KEY", MASTER_KEY)
+            .env("DATABASE_URL", database_url)
+            .env("REDIS_URL", redis_url)
+            .env("CREDENTIALS_ENCRYPTION_KEY", ENCRYPTION_KEY)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let process = Self { child, client: Client::new(address), _folder: folder };
+        until("the process to listen", || async { tokio::net::TcpStream::connect(address).await.is_ok() }).await;
+        process
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may be dead already.
+        _ = self.child.kill();
+        _ = self.child.wait();
+    }
+}
+
+/// Another replica waits fifteen seconds before it believes in a death, so this is for the long form.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_killed_replica_answered_while_postgresql_was_away_is_stored_by_another() {
+    if !is_long() {
+        return;
+    }
+    let own = own_redis(3);
+    let fleet = Fleet::start(own.as_str(), &[]).await;
+    let tunnel = fleet.database.tunnel(Passage::Open).await;
+    let mut doomed = Process::start(&fleet.database.url_through(&tunnel), own.as_str()).await;
+    fleet.until_old_enough().await;
+    let (id, key) = fleet.key(json!({"maxBudgetCents": 1_000, "rpm": 1_000})).await;
+    until("the key", || async { doomed.client.chat(&key, &chat("priced")).await.status == 200 }).await;
+    let cent = 1_000_000_000;
+    fleet.until_stored(&id, cent).await;
+    tunnel.set(Passage::Silent);
+    let answers = join_all((0..50).map(|_| doomed.client.chat(&key, &chat("priced")))).await;
+    assert!(answers.iter().all(|answer| answer.status == 200));
+    doomed.child.kill().unwrap();
+    let all = async {
+        while fleet.stored(&id).await.0 < 51 * cent {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    timeout(PATIENCE, all).await.expect("all records");
+    fleet.until_stored(&id, 51 * cent).await;
+    // Money that nobody uses any more is free.
+    until("the shown spending", || async { fleet.spent(&id).await == (json!("51"), json!("0")) }).await;
 }

@@ -52,7 +52,7 @@ use crate::fault::{Fault, Kind, Outcome};
 use crate::gateway::{Bounds, Caching, ErrorDetail, Gateway, Parts as GatewayParts, Refusals, StateParts, States};
 use crate::ledger::Ledger;
 use crate::ledger::memory::MemoryLedger;
-use crate::ledger::redis::{RedisHealth, RedisLedger, RedisLink, Setup, beat};
+use crate::ledger::redis::{RedisHealth, RedisLedger, RedisLink, Setup, beat, close};
 use crate::ledger::settle::Recorder;
 use crate::ledger::spool::{MOST_BYTES, Spool};
 use crate::providers;
@@ -183,9 +183,9 @@ pub async fn start_among(config: Config, places: Places) -> Outcome<Running> {
     let master = MasterKey::new(master_key.expose_secret());
     let auth = Arc::new(AdminAuth::new(master.clone(), Arc::clone(&clock)));
     let identity = identity(&clock);
-    let recorder = Recorder::new(storage.stores().usage);
+    let recorder = Recorder::new(storage.stores().usage, Arc::clone(&clock));
     let recorder = Arc::new(match spool {
-        Some(spool) => recorder.with_spool(spool, Arc::clone(&clock)),
+        Some(spool) => recorder.with_spool(spool),
         None => recorder,
     });
     let redis = redis.map(|link| {
@@ -377,9 +377,13 @@ pub async fn start_among(config: Config, places: Places) -> Outcome<Running> {
     background.start(async move { recorder.run(must_end).await });
     let redis = redis.map(|ledger| {
         let (is_up, seen) = watch::channel(false);
-        let stop = last_breath.clone();
+        let (stop, closing) = (last_breath.clone(), Arc::clone(&ledger));
         background.start(async move {
             _ = stop.run_until_cancelled(beat::run(ledger, is_up)).await;
+        });
+        let stop = last_breath.clone();
+        background.start(async move {
+            _ = stop.run_until_cancelled(close::run(closing)).await;
         });
         seen
     });

@@ -8,7 +8,7 @@ use url::Url;
 use super::problem::Problems;
 
 const POSTGRES_URL: &str = "a PostgreSQL URL such as postgres://user:password@host:5432/database?sslmode=verify-full";
-const REDIS_URL: &str = "a Redis URL: redis://, rediss:// (TLS) or unix:/path";
+const REDIS_URL: &str = "a Redis URL: redis://, rediss:// (TLS), redis+sentinel://, rediss+sentinel:// or unix:/path";
 
 #[derive(clap::Args)]
 #[group(skip)]
@@ -152,5 +152,5 @@ fn is_postgres(url: &Url) -> bool {
 }
 
 fn is_redis(url: &Url) -> bool {
-    matches!(url.scheme(), "redis" | "rediss" | "unix" | "redis+unix")
+    matches!(url.scheme(), "redis" | "rediss" | "redis+sentinel" | "rediss+sentinel" | "unix" | "redis+unix")
 }

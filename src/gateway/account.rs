@@ -18,7 +18,7 @@ use crate::domain::terms::Terms;
 use crate::domain::virtual_key::BudgetMode;
 use crate::fault::{Fault, Kind, Outcome};
 use crate::ledger::estimate::{Bounds, Size, Unbounded};
-use crate::ledger::{Admitted, Ask, Hold, Limits, Reason, Refusal, Standing, Subject};
+use crate::ledger::{About, Admitted, Ask, Hold, Limits, Reason, Refusal, Standing, Subject};
 use crate::routing::{Candidate, KeyEntry, Target};
 use crate::tokens::bpe;
 
@@ -170,10 +170,13 @@ impl Account {
         let Some(key) = self.key.clone() else { return Ok(()) };
         let mut ask = self.ask(&key, plan)?;
         let mut may_count = true;
+        let task = Arc::clone(&self.task);
+        let about =
+            About { public_model: task.model(), contract: task.contract(), operation: task.operation().as_str() };
         let patience = Instant::now() + key.budget_wait;
         let mut pause = FIRST_LOOK;
         loop {
-            let refusal = match self.parts.ledger.admit(&ask).await? {
+            let refusal = match self.parts.ledger.admit_for(&ask, about).await? {
                 Admitted::Held(hold) => {
                     self.hold = Some(hold);
                     return Ok(());
@@ -191,6 +194,7 @@ impl Account {
                 return Err(Denied { standing: Some(self.with_count(refusal.standing)), ..Denied::from(fault) });
             }
             tokio::time::sleep(pause).await;
+            self.parts.ledger.figures().waited(pause, pause == FIRST_LOOK);
             pause = LAST_LOOK.min(pause * 2);
         }
     }
@@ -397,6 +401,7 @@ impl Account {
 
     /// What the caller of a refused request is told.
     fn refused(&self, refusal: &Refusal, limits: &Limits, plan: &[Candidate]) -> Fault {
+        self.parts.ledger.figures().refused(refusal.reason);
         let quota =
             |sentence: String| Fault::new(Kind::RateLimited).code("insufficient_quota").say(sentence).never_retry();
         let limited = |sentence: String| Fault::new(Kind::RateLimited).say(sentence);

@@ -472,10 +472,14 @@ impl Record {
     /// Ends the record and waits until it is safe, but not for long. Nothing of the answer's end may go out before.
     pub(super) async fn settle(&mut self, ending: Ending, fault: Option<&Fault>) {
         let Some(safe) = self.close(ending, fault) else { return };
+        let (parts, began) = (Arc::clone(self.account.parts()), self.account.parts().clock.instant());
         match tokio::time::timeout(PATIENCE, safe).await {
-            Ok(Ok(true)) => {}
+            Ok(Ok(true)) => {
+                parts.ledger.figures().settled(parts.clock.instant().saturating_duration_since(began));
+            }
             Ok(Ok(false) | Err(_)) | Err(_) => {
-                self.account.parts().refusals.was_late();
+                parts.ledger.figures().went_out_unsafe();
+                parts.refusals.was_late();
                 let request_id = self.facts.request_id.as_str();
                 tracing::warn!(request_id, "an answer goes out before its record is safe");
             }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
+use super::figures::Figures;
 use super::minute::Minute;
 use super::settle::Recorder;
 use super::{
@@ -397,6 +398,10 @@ impl Ledger for MemoryLedger {
             *known = Known { epoch, spent: 0, held: 0, ..*known };
         }
         Ok(())
+    }
+
+    fn figures(&self) -> &Figures {
+        self.recorder.figures()
     }
 }
 

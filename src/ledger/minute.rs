@@ -65,6 +65,12 @@ impl Minute {
         last.map_or(Duration::ZERO, |second| until(second, now_ms))
     }
 
+    /// The seconds in which something was counted, and how much.
+    pub(super) fn seconds(&self) -> impl Iterator<Item = (i64, u64)> {
+        let all = self.newest - SPAN + 1..=self.newest;
+        all.map(|second| (second, self.bucket(second))).filter(|(_, amount)| *amount > 0)
+    }
+
     fn advance(&mut self, second: i64) {
         if second - self.newest >= SPAN {
             *self = Self { newest: second, ..Self::default() };

@@ -3,13 +3,15 @@
 //! [`Ledger`] is the contract: an admission holds what a request may use, in one step and all or nothing; its settlement
 //! replaces the hold by what was used and hands the record over to be stored. [`memory`] counts in this process;
 //! [`settle`] stores records in groups; [`estimate`] says what to hold; `minute` counts the last 60 seconds;
-//! [`redis`] counts in Redis, for replicas together; [`spool`] keeps records on disk while the store is away.
+//! [`redis`] counts in Redis, for replicas together; [`spool`] keeps records on disk while the store is away; [`figures`]
+//! says how it all goes.
 //!
 //! Every backend passes `conformance`.
 
 #[cfg(test)]
 mod conformance;
 pub mod estimate;
+pub mod figures;
 pub mod memory;
 mod minute;
 pub mod redis;
@@ -19,6 +21,9 @@ pub mod spool;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde::Serialize;
+
+use figures::Figures;
 
 use crate::domain::ids::{DeploymentId, OperationId, VirtualKeyId};
 pub use crate::domain::limits::Limits;
@@ -52,6 +57,17 @@ pub struct Ask {
     pub budget: NanoCents,
     /// What it costs at least: charged where the process that serves it dies under way.
     pub least: NanoCents,
+}
+
+/// What a request is, for its record should the process that serves it die.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct About<'a> {
+    /// The model the client named.
+    pub public_model: &'a str,
+    /// The client's contract.
+    pub contract: &'a str,
+    /// What is asked for.
+    pub operation: &'a str,
 }
 
 /// What a request holds until it is settled.
@@ -202,6 +218,14 @@ pub trait Ledger: Send + Sync + std::fmt::Debug {
     /// `Unavailable` when it cannot be told: nobody is let through on a guess.
     async fn admit(&self, ask: &Ask) -> Outcome<Admitted>;
 
+    /// The same, and says what the request is. Only who can outlive the process remembers it.
+    ///
+    /// # Errors
+    /// As [`Self::admit`].
+    async fn admit_for(&self, ask: &Ask, _about: About<'_>) -> Outcome<Admitted> {
+        self.admit(ask).await
+    }
+
     /// Raises the money of a hold to `budget`. `false`: there is not enough, and nothing changed.
     ///
     /// # Errors
@@ -232,4 +256,7 @@ pub trait Ledger: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// `Unavailable`.
     async fn reset_spend(&self, key: VirtualKeyId) -> Outcome<()>;
+
+    /// How it goes: counters and gauges of this process.
+    fn figures(&self) -> &Figures;
 }

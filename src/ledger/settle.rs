@@ -2,9 +2,10 @@
 //! stands in the same queue sees everything that was settled before it asked.
 //!
 //! With a [`Spool`], what the store does not take at once goes to disk and is safe there; it is stored first once the store
-//! is back. Writing to it blocks, for a group at a time, and only while the store is away.
+//! is back.
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -12,13 +13,14 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use tokio::sync::{Notify, oneshot, watch};
 
-use super::spool::Spool;
+use super::figures::Figures;
+use super::spool::{Spool, lines};
 
 use crate::domain::ids::VirtualKeyId;
 use crate::domain::ports::{PortError, StoredSpend, UsageSink};
 use crate::domain::record::OperationRecord;
 use crate::domain::window::Window;
-use crate::time::Clock;
+use crate::time::{Clock, Timestamp};
 
 /// Most records of one group.
 const GROUP: usize = 500;
@@ -38,9 +40,10 @@ pub trait AfterStore: Send + Sync {
 
 /// What waits for the store, in order.
 enum Item {
-    Record(Box<OperationRecord>, oneshot::Sender<()>),
+    Record(Box<OperationRecord>, Timestamp, oneshot::Sender<()>),
     Spend(VirtualKeyId, Window, oneshot::Sender<Result<StoredSpend, PortError>>),
     NextEpoch(VirtualKeyId, oneshot::Sender<Result<i64, PortError>>),
+    Flush(oneshot::Sender<()>),
 }
 
 /// The queue before the store, and who works it off.
@@ -51,11 +54,22 @@ pub struct Recorder {
     filled: Notify,
     after: OnceLock<Weak<dyn AfterStore>>,
     spooling: Option<Spooling>,
+    clock: Arc<dyn Clock>,
+    figures: Figures,
+    since: Mutex<Since>,
 }
 
-/// A spool, and when to try the store again.
+/// Since when records wait that are not in the queue.
+#[derive(Debug, Default)]
+struct Since {
+    under_way: Option<Timestamp>,
+    on_disk: Option<Timestamp>,
+}
+
+/// A spool, and when to try the store again. Only the task that works the queue off touches the spool; what waits for the
+/// disk does so on a thread for that.
 struct Spooling {
-    spool: Mutex<Spool>,
+    spool: Arc<Mutex<Spool>>,
     clock: Arc<dyn Clock>,
     rest: Mutex<Option<(Instant, Duration)>>,
 }
@@ -81,9 +95,26 @@ impl Spooling {
         *rest = Some((self.clock.instant() + pause, pause));
     }
 
+    /// Uses the spool where waiting for the disk holds nobody up.
+    async fn on_disk<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Spool) -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let spool = Arc::clone(&self.spool);
+        let done = tokio::task::spawn_blocking(move || {
+            let mut spool = spool.lock().unwrap_or_else(PoisonError::into_inner);
+            work(&mut spool)
+        });
+        done.await.map_err(io::Error::other)?
+    }
+
     /// Puts records on disk. Answers whether they are there.
-    fn keep(&self, records: &[OperationRecord]) -> bool {
-        match self.spool().append(records) {
+    async fn keep(&self, records: &[OperationRecord]) -> bool {
+        let kept = match lines(records) {
+            Ok(lines) => self.on_disk(move |spool| spool.append(&lines)).await,
+            Err(error) => Err(error),
+        };
+        match kept {
             Ok(true) => true,
             Ok(false) => {
                 tracing::error!("the spool is full: records wait in memory");
@@ -106,7 +137,7 @@ impl std::fmt::Debug for Recorder {
 impl Recorder {
     /// Stores into `sink`, once [`Self::run`] runs.
     #[must_use]
-    pub fn new(sink: Arc<dyn UsageSink>) -> Self {
+    pub fn new(sink: Arc<dyn UsageSink>, clock: Arc<dyn Clock>) -> Self {
         Self {
             sink,
             queue: Mutex::default(),
@@ -114,13 +145,23 @@ impl Recorder {
             filled: Notify::new(),
             after: OnceLock::new(),
             spooling: None,
+            clock,
+            figures: Figures::default(),
+            since: Mutex::default(),
         }
+    }
+
+    /// How it goes.
+    #[must_use]
+    pub fn figures(&self) -> &Figures {
+        &self.figures
     }
 
     /// Keeps on disk what the store does not take.
     #[must_use]
-    pub fn with_spool(self, spool: Spool, clock: Arc<dyn Clock>) -> Self {
-        let spooling = Spooling { spool: Mutex::new(spool), clock, rest: Mutex::default() };
+    pub fn with_spool(self, spool: Spool) -> Self {
+        let clock = Arc::clone(&self.clock);
+        let spooling = Spooling { spool: Arc::new(Mutex::new(spool)), clock, rest: Mutex::default() };
         Self { spooling: Some(spooling), ..self }
     }
 
@@ -144,7 +185,7 @@ impl Recorder {
     /// Hands a record over. The receiver hears when it is stored.
     pub fn record(&self, record: OperationRecord) -> oneshot::Receiver<()> {
         let (done, stored) = oneshot::channel();
-        self.push(Item::Record(Box::new(record), done));
+        self.push(Item::Record(Box::new(record), self.clock.now(), done));
         stored
     }
 
@@ -160,6 +201,14 @@ impl Recorder {
         let (answer, answered) = oneshot::channel();
         self.push(Item::NextEpoch(key, answer));
         answered
+    }
+
+    /// Waits until all that was handed over before is stored, or safe on disk.
+    pub async fn flush(&self) {
+        let (done, safe) = oneshot::channel();
+        self.push(Item::Flush(done));
+        // At the end of the process nobody answers any more.
+        _ = safe.await;
     }
 
     /// Works the queue off until `stop` is `true`, and then what is left of it, as long as the store takes it.
@@ -197,9 +246,33 @@ impl Recorder {
     }
 
     fn take(&self) -> Vec<Item> {
-        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = queue.len().min(GROUP);
-        queue.drain(..count).collect()
+        let group: Vec<Item> = {
+            let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+            let count = queue.len().min(GROUP);
+            queue.drain(..count).collect()
+        };
+        self.since().under_way = oldest(&group);
+        self.measure();
+        group
+    }
+
+    fn since(&self) -> MutexGuard<'_, Since> {
+        self.since.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes how much waits, and since when.
+    fn measure(&self) {
+        let spool_bytes = self.spooling.as_ref().map_or(0, |spooling| spooling.spool().bytes());
+        let queued = oldest(&*self.queue.lock().unwrap_or_else(PoisonError::into_inner));
+        let since = {
+            let mut since = self.since();
+            let now = self.clock.now();
+            since.on_disk = (spool_bytes > 0).then(|| since.on_disk.or(since.under_way).unwrap_or(now));
+            [since.under_way, since.on_disk]
+        };
+        let oldest = since.into_iter().chain([queued]).flatten().min();
+        self.figures.set_waiting(self.waiting.load(Ordering::Relaxed), oldest);
+        self.figures.set_spool_bytes(spool_bytes);
     }
 
     /// Answers whether all of the group is dealt with.
@@ -209,7 +282,7 @@ impl Recorder {
         let mut records = Vec::new();
         for item in group {
             match item {
-                Item::Record(record, done) => records.push((*record, done)),
+                Item::Record(record, _, done) => records.push((*record, done)),
                 Item::Spend(key, window, answer) => {
                     is_safe &= self.store_records(std::mem::take(&mut records), stop).await;
                     if !self.replay(true).await {
@@ -226,10 +299,17 @@ impl Recorder {
                         if self.replay(true).await { self.sink.next_epoch(key).await } else { Err(waits_on_disk()) };
                     _ = answer.send(next);
                 }
+                Item::Flush(done) => {
+                    is_safe &= self.store_records(std::mem::take(&mut records), stop).await;
+                    // Whoever waited may have left.
+                    _ = done.send(());
+                }
             }
         }
         is_safe &= self.store_records(records, stop).await;
         self.waiting.fetch_sub(count, Ordering::Relaxed);
+        self.since().under_way = None;
+        self.measure();
         is_safe
     }
 
@@ -256,7 +336,7 @@ impl Recorder {
         let mut pause = FIRST_PAUSE;
         if let Some(spooling) = &self.spooling
             && (self.is_spooled() || !spooling.is_due())
-            && spooling.keep(records)
+            && spooling.keep(records).await
         {
             return true;
         }
@@ -264,7 +344,7 @@ impl Recorder {
             let Err(error) = self.store_once(records).await else { return true };
             if let Some(spooling) = &self.spooling {
                 spooling.store_is_away();
-                if spooling.keep(records) {
+                if spooling.keep(records).await {
                     tracing::warn!(%error, "the store is away: records of requests go to the disk");
                     return true;
                 }
@@ -313,8 +393,7 @@ impl Recorder {
             if !at_once && !spooling.is_due() {
                 return false;
             }
-            let oldest = spooling.spool().oldest(GROUP);
-            let (records, next) = match oldest {
+            let (records, next) = match spooling.on_disk(|spool| spool.oldest(GROUP)).await {
                 Ok(oldest) => oldest,
                 Err(error) => {
                     tracing::error!(%error, "the spool cannot be read");
@@ -327,7 +406,7 @@ impl Recorder {
                 return false;
             }
             count += records.len();
-            if let Err(error) = spooling.spool().stored_up_to(next) {
+            if let Err(error) = spooling.on_disk(move |spool| spool.stored_up_to(next)).await {
                 tracing::error!(%error, "the spool cannot be emptied; what is stored twice counts once");
             }
         }
@@ -360,6 +439,14 @@ impl Recorder {
             put => put,
         }
     }
+}
+
+/// When the first record among these was handed over.
+fn oldest<'a>(items: impl IntoIterator<Item = &'a Item>) -> Option<Timestamp> {
+    items.into_iter().find_map(|item| match item {
+        Item::Record(_, at, _) => Some(*at),
+        Item::Spend(..) | Item::NextEpoch(..) | Item::Flush(_) => None,
+    })
 }
 
 fn waits_on_disk() -> PortError {

@@ -87,22 +87,17 @@ impl Spool {
         self.end.saturating_sub(self.start)
     }
 
-    /// Adds records; they are on the disk when this returns. `false`: there is no room, and nothing was added.
+    /// Adds [`lines`]; they are on the disk when this returns. `false`: there is no room, and nothing was added.
     ///
     /// # Errors
     /// The disk's; what was added in part does not count.
-    pub fn append(&mut self, records: &[OperationRecord]) -> io::Result<bool> {
-        let mut lines = Vec::new();
-        for record in records {
-            let json = serde_json::to_string(record).map_err(io::Error::other)?;
-            writeln!(lines, "{:08x} {json}", crc32fast::hash(json.as_bytes()))?;
-        }
+    pub fn append(&mut self, lines: &[u8]) -> io::Result<bool> {
         let length = u64::try_from(lines.len()).unwrap_or(u64::MAX);
         if self.end.saturating_add(length) > self.most_bytes {
             return Ok(false);
         }
         self.file.seek(SeekFrom::Start(self.end))?;
-        self.file.write_all(&lines)?;
+        self.file.write_all(lines)?;
         self.file.sync_data()?;
         self.end += length;
         Ok(true)
@@ -148,6 +143,19 @@ impl Spool {
     }
 }
 
+/// Records as they are on disk.
+///
+/// # Errors
+/// When one has no JSON form.
+pub fn lines(records: &[OperationRecord]) -> io::Result<Vec<u8>> {
+    let mut lines = Vec::new();
+    for record in records {
+        let json = serde_json::to_string(record).map_err(io::Error::other)?;
+        writeln!(lines, "{:08x} {json}", crc32fast::hash(json.as_bytes()))?;
+    }
+    Ok(lines)
+}
+
 /// A file that only its owner reads.
 fn private(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
@@ -186,13 +194,13 @@ mod tests {
     fn what_waits_comes_back_in_order_and_survives_the_process() {
         let folder = tempfile::TempDir::new().unwrap();
         let mut spool = Spool::open(folder.path(), MOST_BYTES).unwrap();
-        assert!(spool.append(&["a", "b", "c"].map(record)).unwrap());
-        assert!(spool.append(&[record("d")]).unwrap());
+        assert!(spool.append(&lines(&["a", "b", "c"].map(record)).unwrap()).unwrap());
+        assert!(spool.append(&lines(&[record("d")]).unwrap()).unwrap());
         drop(spool);
         let mut spool = Spool::open(folder.path(), MOST_BYTES).unwrap();
         assert_eq!(all(&mut spool), ["a", "b", "c", "d"]);
         assert_eq!(spool.bytes(), 0);
-        assert!(spool.append(&[record("e")]).unwrap());
+        assert!(spool.append(&lines(&[record("e")]).unwrap()).unwrap());
         assert_eq!(all(&mut spool), ["e"]);
     }
 
@@ -200,14 +208,14 @@ mod tests {
     fn a_damaged_line_costs_only_itself() {
         let folder = tempfile::TempDir::new().unwrap();
         let mut spool = Spool::open(folder.path(), MOST_BYTES).unwrap();
-        assert!(spool.append(&["a", "b", "c"].map(record)).unwrap());
+        assert!(spool.append(&lines(&["a", "b", "c"].map(record)).unwrap()).unwrap());
         drop(spool);
         let path = folder.path().join("records-1.spool");
         let text = std::fs::read_to_string(&path).unwrap().replace("\"id\":\"b\"", "\"id\":\"x\"");
         // The last line was cut off, as by a loss of power.
         std::fs::write(&path, &text[..text.len() - 5]).unwrap();
         let mut spool = Spool::open(folder.path(), MOST_BYTES).unwrap();
-        assert!(spool.append(&[record("d")]).unwrap());
+        assert!(spool.append(&lines(&[record("d")]).unwrap()).unwrap());
         assert_eq!(all(&mut spool), ["a", "d"]);
     }
 
@@ -216,7 +224,10 @@ mod tests {
         let folder = tempfile::TempDir::new().unwrap();
         let mut first = Spool::open(folder.path(), MOST_BYTES).unwrap();
         let mut second = Spool::open(folder.path(), MOST_BYTES).unwrap();
-        assert!(first.append(&[record("a")]).unwrap() && second.append(&[record("b")]).unwrap());
+        assert!(
+            first.append(&lines(&[record("a")]).unwrap()).unwrap()
+                && second.append(&lines(&[record("b")]).unwrap()).unwrap()
+        );
         drop((first, second));
         let mut third = Spool::open(folder.path(), MOST_BYTES).unwrap();
         assert_eq!(all(&mut third), ["a", "b"]);
@@ -227,7 +238,7 @@ mod tests {
         let folder = tempfile::TempDir::new().unwrap();
         let mut spool = Spool::open(folder.path(), 2_000).unwrap();
         let mut count = 0;
-        while spool.append(&[record("a")]).unwrap() {
+        while spool.append(&lines(&[record("a")]).unwrap()).unwrap() {
             count += 1;
         }
         assert!(count > 0 && spool.bytes() <= 2_000);

@@ -1,4 +1,4 @@
-//! Records of finished requests: what both databases do alike. They go in as JSON, a group at a time.
+//! Records of finished requests: what both databases do alike. They go in a group at a time.
 
 use std::collections::HashSet;
 

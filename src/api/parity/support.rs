@@ -279,7 +279,7 @@ impl ProbeDeployment for NeverCalled {
 
 /// A ledger of one process on these stores.
 fn ledger(stores: &Stores, clock: &Arc<dyn Clock>) -> Arc<dyn Ledger> {
-    let recorder = Arc::new(Recorder::new(Arc::clone(&stores.usage)));
+    let recorder = Arc::new(Recorder::new(Arc::clone(&stores.usage), Arc::clone(clock)));
     let running = Arc::clone(&recorder);
     let (stop, must_stop) = tokio::sync::watch::channel(false);
     #[expect(clippy::disallowed_methods, reason = "a test's own task ends with its runtime")]

@@ -4,11 +4,12 @@ use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use ::redis::aio::MultiplexedConnection;
-use ::redis::{AsyncConnectionConfig, Client, RedisError};
+use ::redis::{AsyncConnectionConfig, RedisError};
 use tokio::sync::Notify;
 
-use crate::domain::secret::{ExposeSecret, SecretString};
+use crate::domain::secret::SecretString;
 use crate::fault::{Fault, Kind, Outcome};
+use crate::ledger::redis::Source;
 
 /// Who asks waits no longer than this.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -31,7 +32,7 @@ pub(super) enum Step {
 
 /// Redis, as configured.
 pub(super) struct Link {
-    client: Client,
+    source: Source,
     prefix: String,
     connection: RwLock<Option<MultiplexedConnection>>,
     /// Wakes [`Self::run`].
@@ -40,9 +41,9 @@ pub(super) struct Link {
 
 impl Link {
     pub(super) fn new(url: &SecretString, prefix: &str) -> Outcome<Self> {
-        let client = Client::open(url.expose_secret())
-            .map_err(|_| Fault::new(Kind::Unavailable).say("REDIS_URL is not a Redis URL."))?;
-        Ok(Self { client, prefix: prefix.to_owned(), connection: RwLock::default(), lost: Notify::new() })
+        let source =
+            Source::of(url).ok_or_else(|| Fault::new(Kind::Unavailable).say("REDIS_URL is not a Redis URL."))?;
+        Ok(Self { source, prefix: prefix.to_owned(), connection: RwLock::default(), lost: Notify::new() })
     }
 
     /// Connects, looks whether it still is, and connects anew when it is not.
@@ -127,7 +128,7 @@ impl Link {
             .set_connection_timeout(Some(CONNECT_PATIENCE))
             .set_response_timeout(Some(CONNECT_PATIENCE));
         let opening = async {
-            let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
+            let mut connection = self.source.connect(&config).await?;
             ::redis::cmd("PING").query_async::<()>(&mut connection).await?;
             Ok(connection)
         };

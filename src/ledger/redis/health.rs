@@ -10,15 +10,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use ::redis::aio::MultiplexedConnection;
-use ::redis::{AsyncConnectionConfig, Client, RedisError};
+use ::redis::{AsyncConnectionConfig, RedisError};
 use futures_util::StreamExt as _;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, mpsc};
 
 use super::link::PATIENCE;
+use super::source::Source;
 use crate::domain::ids::{DeploymentId, Revision};
 use crate::domain::ports::{HalfOpen, HealthNews, HearHealth, SharedHealth};
-use crate::domain::secret::{ExposeSecret, SecretString};
+use crate::domain::secret::SecretString;
 use crate::fault::{Fault, Kind, Outcome};
 use crate::time::Clock;
 
@@ -41,7 +42,7 @@ const LET_GO: &str = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis
 
 /// News for the other replicas, by way of Redis.
 pub struct RedisHealth {
-    client: Client,
+    source: Source,
     prefix: String,
     replica: String,
     clock: Arc<dyn Clock>,
@@ -86,12 +87,12 @@ impl RedisHealth {
     /// # Errors
     /// `Unavailable` when the URL is not understood; it is not repeated, for it may hold a password.
     pub fn new(url: &SecretString, prefix: &str, replica: String, clock: Arc<dyn Clock>) -> Outcome<Self> {
-        let client = Client::open(url.expose_secret())
-            .map_err(|_| Fault::new(Kind::Unavailable).say("REDIS_URL is not a Redis URL."))?;
+        let source =
+            Source::of(url).ok_or_else(|| Fault::new(Kind::Unavailable).say("REDIS_URL is not a Redis URL."))?;
         let (news, told) = mpsc::channel(QUEUE);
         let began = clock.instant();
         let (prefix, told, answered) = (prefix.to_owned(), Mutex::new(told), AtomicU64::new(0));
-        Ok(Self { client, prefix, replica, clock, began, answered, news, told })
+        Ok(Self { source, prefix, replica, clock, began, answered, news, told })
     }
 
     /// Tells and hears until it is dropped.
@@ -109,9 +110,10 @@ impl RedisHealth {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_PATIENCE))
             .set_response_timeout(Some(PATIENCE));
+        let client = within(CONNECT_PATIENCE, self.source.client()).await?;
         let mut connection =
-            within(CONNECT_PATIENCE, self.client.get_multiplexed_async_connection_with_config(&config)).await?;
-        let mut pubsub = within(CONNECT_PATIENCE, self.client.get_async_pubsub()).await?;
+            within(CONNECT_PATIENCE, client.get_multiplexed_async_connection_with_config(&config)).await?;
+        let mut pubsub = within(CONNECT_PATIENCE, client.get_async_pubsub()).await?;
         within(CONNECT_PATIENCE, pubsub.subscribe(self.channel())).await?;
         let mut heard = pubsub.into_on_message();
         let mut told = self.told.lock().await;

@@ -1,13 +1,16 @@
 //! The connection to Redis, and the scripts on the server.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use ::redis::aio::MultiplexedConnection;
-use ::redis::{AsyncConnectionConfig, Client, ErrorKind, Pipeline, RedisError, ServerErrorKind};
+use ::redis::{AsyncConnectionConfig, ErrorKind, Pipeline, RedisError, ServerErrorKind};
 
-use crate::domain::secret::{ExposeSecret, SecretString};
+use super::check::{CLUSTER, Finding, examine, is_cluster};
+use super::source::Source;
+use crate::domain::secret::SecretString;
 use crate::fault::{Fault, Kind, Outcome};
 
 /// Redis answers within a millisecond or so; who waits for it waits no longer than this.
@@ -21,26 +24,30 @@ const PRELUDE: &str = include_str!("scripts/prelude.lua");
 pub(super) enum Step {
     Admit,
     TopUp,
-    Pend,
+    Close,
     Settle,
     Seed,
     Restore,
+    Recall,
     Beat,
     Reap,
+    Kept,
     Usage,
     Reset,
 }
 
 impl Step {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 12] = [
         Self::Admit,
         Self::TopUp,
-        Self::Pend,
+        Self::Close,
         Self::Settle,
         Self::Seed,
         Self::Restore,
+        Self::Recall,
         Self::Beat,
         Self::Reap,
+        Self::Kept,
         Self::Usage,
         Self::Reset,
     ];
@@ -49,12 +56,14 @@ impl Step {
         let step = match self {
             Self::Admit => include_str!("scripts/admit.lua"),
             Self::TopUp => include_str!("scripts/top_up.lua"),
-            Self::Pend => include_str!("scripts/pend.lua"),
+            Self::Close => include_str!("scripts/close.lua"),
             Self::Settle => include_str!("scripts/settle.lua"),
             Self::Seed => include_str!("scripts/seed.lua"),
             Self::Restore => include_str!("scripts/restore.lua"),
+            Self::Recall => include_str!("scripts/recall.lua"),
             Self::Beat => include_str!("scripts/beat.lua"),
             Self::Reap => include_str!("scripts/reap.lua"),
+            Self::Kept => include_str!("scripts/kept.lua"),
             Self::Usage => include_str!("scripts/usage.lua"),
             Self::Reset => include_str!("scripts/reset.lua"),
         };
@@ -64,7 +73,9 @@ impl Step {
 
 /// Redis, as configured.
 pub struct RedisLink {
-    client: Client,
+    source: Source,
+    /// Whether the log has been told of its settings.
+    is_examined: AtomicBool,
     prefix: String,
     wire: RwLock<Option<Wire>>,
 }
@@ -88,37 +99,28 @@ impl RedisLink {
     /// # Errors
     /// `Unavailable` when the URL is not understood; it is not repeated, for it may hold a password.
     pub fn new(url: &SecretString, prefix: &str) -> Outcome<Self> {
-        let client = Client::open(url.expose_secret())
-            .map_err(|_| Fault::new(Kind::Unavailable).say("REDIS_URL is not a Redis URL."))?;
-        Ok(Self { client, prefix: prefix.to_owned(), wire: RwLock::default() })
+        let source =
+            Source::of(url).ok_or_else(|| Fault::new(Kind::Unavailable).say("REDIS_URL is not a Redis URL."))?;
+        let is_examined = AtomicBool::default();
+        Ok(Self { source, is_examined, prefix: prefix.to_owned(), wire: RwLock::default() })
     }
 
-    /// Asks the server what it is, if it can be reached: warns of settings with which more is lost than need be.
+    /// Asks the server what it is, if it can be reached, and warns of settings with which more is lost than need be.
     ///
     /// # Errors
     /// `Unavailable` when it is a Redis Cluster. A server that cannot be reached is none: it will be asked again.
     pub async fn check(&self) -> Outcome<()> {
         let Ok(mut connection) = self.open().await else { return Ok(()) };
-        let info = within(::redis::cmd("INFO").query_async::<String>(&mut connection)).await;
-        let Ok(info) = info else { return Ok(()) };
-        let says = |name: &str| {
-            let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-            line.map(str::trim).unwrap_or_default()
-        };
-        if says("cluster_enabled") == "1" || says("redis_mode") == "cluster" {
-            let sentence = "REDIS_URL leads to a Redis Cluster, which is not supported; use one server, with replicas of \
-                            it where it has to survive a failure.";
-            return Err(Fault::new(Kind::Unavailable).say(sentence));
+        match self.examine(&mut connection).await {
+            Err(error) if is_cluster(&error) => Err(Fault::new(Kind::Unavailable).say(CLUSTER)),
+            Ok(()) | Err(_) => Ok(()),
         }
-        if says("aof_enabled") != "1" {
-            tracing::warn!(
-                "Redis keeps no append-only file: after its restart spending is read from PostgreSQL again, and what was \
-                 counted in the last minute is forgotten"
-            );
-        }
-        let policy = says("maxmemory_policy");
-        if !policy.is_empty() && policy != "noeviction" {
-            tracing::warn!(policy, "Redis may evict counters of limits; set maxmemory-policy to noeviction");
+    }
+
+    async fn examine(&self, connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
+        let findings = examine(connection).await?;
+        if !self.is_examined.swap(true, Ordering::Relaxed) {
+            findings.into_iter().for_each(Finding::warn);
         }
         Ok(())
     }
@@ -126,6 +128,7 @@ impl RedisLink {
     /// Connects anew and puts the scripts on the server.
     pub(super) async fn connect(&self) -> Result<(), RedisError> {
         let mut connection = self.open().await?;
+        self.examine(&mut connection).await?;
         let mut names = HashMap::new();
         for step in Step::ALL {
             let mut load = ::redis::cmd("SCRIPT");
@@ -162,11 +165,11 @@ impl RedisLink {
     }
 
     /// Takes a step many times, in one go. None of them answers anything.
-    pub(super) async fn call_all(&self, step: Step, calls: &[Vec<String>]) -> Result<(), RedisError> {
+    pub(super) async fn call_all(&self, step: Step, calls: &[&[String]]) -> Result<(), RedisError> {
         let Wire { mut connection, names } = self.wire().ok_or_else(silent)?;
         let mut pipeline = Pipeline::with_capacity(calls.len());
         for arguments in calls {
-            pipeline.cmd("EVALSHA").arg(names.get(&step)).arg(1).arg(&self.prefix).arg(arguments.as_slice()).ignore();
+            pipeline.cmd("EVALSHA").arg(names.get(&step)).arg(1).arg(&self.prefix).arg(*arguments).ignore();
         }
         match within(pipeline.query_async::<()>(&mut connection)).await {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
@@ -184,7 +187,7 @@ impl RedisLink {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_PATIENCE))
             .set_response_timeout(Some(PATIENCE));
-        let opening = self.client.get_multiplexed_async_connection_with_config(&config);
+        let opening = self.source.connect(&config);
         tokio::time::timeout(CONNECT_PATIENCE, opening).await.unwrap_or_else(|_| Err(silent()))
     }
 
@@ -197,7 +200,7 @@ impl RedisLink {
     }
 }
 
-async fn within<T>(call: impl Future<Output = Result<T, RedisError>>) -> Result<T, RedisError> {
+pub(super) async fn within<T>(call: impl Future<Output = Result<T, RedisError>>) -> Result<T, RedisError> {
     tokio::time::timeout(PATIENCE, call).await.unwrap_or_else(|_| Err(silent()))
 }
 

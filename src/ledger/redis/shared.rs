@@ -8,8 +8,9 @@ use ::redis::RedisError;
 use async_trait::async_trait;
 use tokio::sync::Notify;
 
-use super::held::{Entry, Held, Money, field, field_of, name};
-use super::link::{RedisLink, Step};
+use super::close::Closing;
+use super::held::{Entry, Held, MOST_HOLDS, Money, field, field_of, field_of_record, name};
+use super::link::{PATIENCE, RedisLink, Step};
 use crate::domain::ids::VirtualKeyId;
 use crate::domain::money::NanoCents;
 use crate::domain::ports::{PortError, StoredSpend};
@@ -17,17 +18,17 @@ use crate::domain::record::OperationRecord;
 use crate::domain::virtual_key::BudgetReset;
 use crate::domain::window::Window;
 use crate::fault::{Fault, Kind, Outcome};
+use crate::ledger::figures::Figures;
 use crate::ledger::settle::{AfterStore, Recorder};
 use crate::ledger::{
-    Admitted, Ask, BudgetMeter, Hold, KeyUsage, Ledger, Limits, Meter, Reason, Refusal, Settlement, Standing, Subject,
+    About, Admitted, Ask, BudgetMeter, Hold, KeyUsage, Ledger, Limits, Meter, Reason, Refusal, Settlement, Standing,
+    Subject,
 };
 use crate::time::{Clock, Timestamp};
 
 /// Holds that Redis is told of in one go.
 const TOLD_AT_ONCE: usize = 500;
 const SOON: Duration = Duration::from_secs(1);
-/// A record that is not stored by then is noted in Redis as used, so that its place is free.
-const STORE_PATIENCE: Duration = Duration::from_millis(100);
 
 /// How a [`RedisLedger`] is set up.
 #[derive(Debug, Clone)]
@@ -44,10 +45,11 @@ pub struct Setup {
 /// The ledger that replicas share.
 pub struct RedisLedger {
     pub(super) link: RedisLink,
-    pub(super) setup: Setup,
+    pub(in crate::ledger) setup: Setup,
     pub(super) recorder: Arc<Recorder>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) held: Held,
+    pub(super) closing: Closing,
     /// The name of the ledger that this replica is part of.
     pub(super) joined: RwLock<String>,
     /// Taken alone while this replica joins a ledger: nothing of it may begin or end meanwhile.
@@ -71,7 +73,8 @@ impl std::fmt::Debug for RedisLedger {
 }
 
 impl RedisLedger {
-    /// Counts over `link`, keeps records with `recorder`. Its [`super::beat::run`] has to run.
+    /// Counts over `link`, keeps records with `recorder`. Its [`super::beat::run`] and
+    /// [`super::close::run`] have to run.
     #[must_use]
     pub fn new(link: RedisLink, setup: Setup, recorder: Arc<Recorder>, clock: Arc<dyn Clock>) -> Self {
         Self {
@@ -80,6 +83,7 @@ impl RedisLedger {
             recorder,
             clock,
             held: Held::default(),
+            closing: Closing::default(),
             joined: RwLock::default(),
             joining: tokio::sync::RwLock::default(),
             hurry: Notify::new(),
@@ -105,14 +109,14 @@ impl RedisLedger {
     }
 
     /// One try: `Err` with the window where spending has to be read first.
-    async fn try_to_admit(&self, ask: &Ask) -> Outcome<Result<Admitted, Window>> {
+    async fn try_to_admit(&self, ask: &Ask, about: &str) -> Outcome<Result<Admitted, Window>> {
         let _whole = self.joining.read().await;
-        match self.link.call(Step::Admit, &self.admit_arguments(ask)).await {
+        match self.link.call(Step::Admit, &self.admit_arguments(ask, about)).await {
             Ok(words) if words.first().is_some_and(|word| word == "SEED") => {
                 let start = words.get(1).and_then(|start| start.parse().ok()).unwrap_or_default();
                 Ok(Err(Window::at(ask.limits.reset, Timestamp::from_unix_ms(start))))
             }
-            Ok(words) => self.read(ask, &words).map(Ok),
+            Ok(words) => self.read(ask, about, &words).map(Ok),
             Err(error) => {
                 if self.link.is_connected() {
                     self.doubt(ask);
@@ -122,7 +126,7 @@ impl RedisLedger {
         }
     }
 
-    fn admit_arguments(&self, ask: &Ask) -> [String; 14] {
+    fn admit_arguments(&self, ask: &Ask, about: &str) -> [String; 15] {
         let number = |limit: Option<u32>| limit.map(|limit| limit.to_string()).unwrap_or_default();
         let limits = &ask.limits;
         [
@@ -140,12 +144,21 @@ impl RedisLedger {
             ask.tokens.to_string(),
             ask.budget.0.to_string(),
             ask.least.0.to_string(),
+            about.to_owned(),
         ]
+    }
+
+    /// Waits until what was settled here is stored, but not for long: what is not stays held.
+    async fn flush(&self) {
+        if tokio::time::timeout(PATIENCE, self.recorder.flush()).await.is_ok() {
+            self.tell().await;
+        }
     }
 
     /// Tells Redis what the store says a key has spent.
     async fn seed(&self, key: VirtualKeyId, window: Window) -> Outcome<()> {
         let _one_at_a_time = self.reading.lock().await;
+        self.flush().await;
         let spends = self.recorder.sink().spend(&[(key, window)]).await.map_err(unread)?;
         let spend = spends.first().copied().unwrap_or_default();
         self.link.call(Step::Seed, &seed_arguments(key, window, spend)).await.map_err(silent)?;
@@ -153,7 +166,7 @@ impl RedisLedger {
     }
 
     /// What a request is told, and what this replica remembers of it.
-    fn read(&self, ask: &Ask, words: &[String]) -> Outcome<Admitted> {
+    fn read(&self, ask: &Ask, about: &str, words: &[String]) -> Outcome<Admitted> {
         let number = |at: usize| words.get(at).and_then(|word| word.parse::<i64>().ok()).unwrap_or_default();
         let ms = |at: usize| Duration::from_millis(u64::try_from(number(at)).unwrap_or_default());
         let count = |at: usize| u64::try_from(number(at)).unwrap_or_default();
@@ -181,7 +194,7 @@ impl RedisLedger {
             "HELD" => {
                 let window = Window::at(limits.reset, Timestamp::from_unix_ms(number(3)));
                 let epoch = words.get(5).and_then(|epoch| epoch.parse().ok());
-                return Ok(Admitted::Held(self.remember(ask, window, epoch, standing)));
+                return Ok(Admitted::Held(self.remember(ask, about, (window, epoch), standing)));
             }
             "SPENT" => Reason::BudgetSpent,
             "SMALL" => Reason::BudgetTooSmall { could_cost: ask.budget, left },
@@ -199,11 +212,15 @@ impl RedisLedger {
         Ok(Admitted::Refused(Refusal { reason, retry_after, standing }))
     }
 
-    fn remember(&self, ask: &Ask, window: Window, epoch: Option<i64>, standing: Standing) -> Hold {
+    fn remember(&self, ask: &Ask, about: &str, (window, epoch): (Window, Option<i64>), standing: Standing) -> Hold {
         let (operation, subject, budget) = (ask.operation, ask.subject, ask.budget);
         let hold = Hold { operation, subject, window, epoch, budget, standing, is_counted: true };
-        let entry = entry(&hold, ask, false);
-        self.held.state().holds.insert(field_of(&hold), entry);
+        let mut entry = entry(&hold, ask, false);
+        about.clone_into(&mut entry.money.about);
+        let mut state = self.held.state();
+        state.admitted(subject, &ask.limits, ask.tokens, standing.at.unix_s());
+        state.holds.insert(field_of(&hold), entry);
+        drop(state);
         hold
     }
 
@@ -228,6 +245,7 @@ impl RedisLedger {
             return Err(unavailable().because(error));
         }
         self.let_through.fetch_add(1, Ordering::Relaxed);
+        self.figures().was_let_through();
         Ok(Admitted::Held(self.uncounted(ask)))
     }
 
@@ -244,54 +262,34 @@ impl RedisLedger {
         }
     }
 
-    /// Notes in Redis what was used, where the store does not have it yet. Without a budget nothing has to stay held.
-    async fn pend(&self, hold: &Hold, tokens: u64, cost: i64) {
-        let whole = self.joining.read().await;
-        {
-            let mut state = self.held.state();
-            let Some(entry) = state.holds.get_mut(&field_of(hold)).filter(|entry| !entry.is_stored) else { return };
-            entry.money.budget = cost.to_string();
-            entry.money.least = cost.to_string();
-            entry.money.done = true;
-            entry.is_over |= hold.epoch.is_none();
-        }
-        if hold.epoch.is_none() {
-            drop(whole);
-            return self.tell().await;
-        }
-        let arguments = [
-            self.time(),
-            name(hold.subject),
-            hold.operation.to_string(),
-            self.setup.replica.clone(),
-            tokens.to_string(),
-            cost.to_string(),
-        ];
-        if let Err(error) = self.link.call(Step::Pend, &arguments).await {
-            tracing::debug!(%error, "what a request used could not be noted in Redis yet");
-        }
-    }
-
     /// Tells Redis of holds that are over and of spending that it does not know. Who comes second finds it told.
     pub(super) async fn tell(&self) {
         let _one_at_a_time = self.telling.lock().await;
         self.read_unread().await;
         let _whole = self.joining.read().await;
-        let (over, spends) = {
+        let (over, stored, spends) = {
             let mut state = self.held.state();
             let over = state.holds.iter().filter(|(_, entry)| entry.is_over).take(TOLD_AT_ONCE);
             let over: Vec<_> = over.map(|(field, entry)| (field.clone(), entry.clone())).collect();
-            (over, std::mem::take(&mut state.spends))
+            // One that is not over yet takes its record along when it is.
+            let stored = state.stored.iter().filter(|field| !state.holds.contains_key(*field)).take(TOLD_AT_ONCE);
+            let stored: Vec<_> = stored.cloned().collect();
+            (over, stored, std::mem::take(&mut state.spends))
         };
         let mut calls: Vec<_> = over.iter().map(|(_, entry)| self.end_arguments(entry)).collect();
+        calls.extend(stored.iter().filter_map(|field| self.stored_arguments(field)));
         calls.extend(spends.iter().map(|((key, window), spend)| self.note_arguments(*key, *window, *spend)));
         if calls.is_empty() {
             return;
         }
+        let calls: Vec<&[String]> = calls.iter().map(Vec::as_slice).collect();
         let told = self.link.call_all(Step::Settle, &calls).await;
         let mut state = self.held.state();
         match told {
-            Ok(()) => over.iter().for_each(|(field, _)| drop(state.holds.remove(field))),
+            Ok(()) => {
+                over.iter().for_each(|(field, _)| drop(state.holds.remove(field)));
+                over.iter().map(|(field, _)| field).chain(&stored).for_each(|field| state.forget(field));
+            }
             Err(error) => {
                 tracing::debug!(%error, "Redis could not be told what was used; it will be");
                 for (at, spend) in spends {
@@ -331,6 +329,15 @@ impl RedisLedger {
         arguments
     }
 
+    /// That a record is stored which Redis kept without a hold.
+    fn stored_arguments(&self, field: &str) -> Option<Vec<String>> {
+        let (operation, subject) = field.split_once('|')?;
+        let mut arguments =
+            vec![self.time(), subject.to_owned(), operation.to_owned(), self.setup.replica.clone(), "0".to_owned()];
+        arguments.resize(10, String::new());
+        Some(arguments)
+    }
+
     fn note_arguments(&self, key: VirtualKeyId, window: Window, spend: StoredSpend) -> Vec<String> {
         let mut arguments =
             vec![self.time(), key.to_string(), String::new(), self.setup.replica.clone(), "0".to_owned()];
@@ -353,6 +360,7 @@ fn entry(hold: &Hold, ask: &Ask, is_doubtful: bool) -> Entry {
             start: hold.window.start.unix_ms().to_string(),
             epoch: hold.epoch.map(|epoch| epoch.to_string()).unwrap_or_default(),
             least: ask.least.0.to_string(),
+            about: String::new(),
             done: false,
         },
         used: 0,
@@ -392,6 +400,10 @@ fn stopping() -> Fault {
 #[async_trait]
 impl Ledger for RedisLedger {
     async fn admit(&self, ask: &Ask) -> Outcome<Admitted> {
+        self.admit_for(ask, About::default()).await
+    }
+
+    async fn admit_for(&self, ask: &Ask, about: About<'_>) -> Outcome<Admitted> {
         if self.recorder.is_full() {
             let sentence = "The gateway cannot store what is used now, so it takes no further requests; try again.";
             return Err(Fault::new(Kind::Unavailable).say(sentence).retry_after(SOON));
@@ -399,12 +411,16 @@ impl Ledger for RedisLedger {
         if !ask.limits.any() {
             return Ok(Admitted::Held(self.uncounted(ask)));
         }
-        match (self.try_to_admit(ask).await?, ask.subject) {
+        if ask.limits.budget.is_some() && self.held.state().holds.len() >= MOST_HOLDS {
+            return Err(unavailable().because("too many costs wait for the store"));
+        }
+        let about = serde_json::to_string(&about).unwrap_or_default();
+        match (self.try_to_admit(ask, &about).await?, ask.subject) {
             (Ok(admitted), _) => return Ok(admitted),
             (Err(window), Subject::Key(key)) => self.seed(key, window).await?,
             (Err(_), Subject::Deployment(_)) => {}
         }
-        let again = self.try_to_admit(ask).await?;
+        let again = self.try_to_admit(ask, &about).await?;
         again.map_err(|_| unavailable().because("what Redis was told is gone"))
     }
 
@@ -426,6 +442,7 @@ impl Ledger for RedisLedger {
             Err(error) if self.setup.fails_open => {
                 tracing::debug!(%error, "a hold is not raised: Redis is silent");
                 self.let_through.fetch_add(1, Ordering::Relaxed);
+                self.figures().was_let_through();
                 return Ok(true);
             }
             Err(error) => return Err(silent(error)),
@@ -442,18 +459,12 @@ impl Ledger for RedisLedger {
     async fn settle(&self, settlement: Settlement) -> Outcome<()> {
         let Settlement { hold, tokens, cost, record } = settlement;
         let counted = hold.filter(|hold| hold.is_counted);
-        if let Some(hold) = &counted
-            && let Some(entry) = self.held.state().holds.get_mut(&field_of(hold))
-        {
-            entry.used = tokens;
-        }
-        let mut stored = self.recorder.record(record);
-        let Some(hold) = counted else { return stored.await.map_err(|_| stopping()) };
-        let in_time = tokio::time::timeout(STORE_PATIENCE, &mut stored).await;
-        self.pend(&hold, tokens, cost.0).await;
-        match in_time {
-            Ok(stored) => stored.map_err(|_| stopping()),
-            Err(_) => stored.await.map_err(|_| stopping()),
+        // In this order: what is stored first needs no keeping.
+        let kept = self.close(counted.as_ref(), tokens, cost.0, &record);
+        let stored = self.recorder.record(record);
+        tokio::select! {
+            Ok(true) = kept => Ok(()),
+            stored = stored => stored.map_err(|_| stopping()),
         }
     }
 
@@ -463,6 +474,8 @@ impl Ledger for RedisLedger {
             let Some(entry) = state.holds.get_mut(&field_of(hold)) else { return Ok(()) };
             entry.used = tokens;
             entry.is_over = true;
+            let money = entry.money.clone();
+            state.used(hold.subject, &money, tokens);
         }
         self.tell().await;
         Ok(())
@@ -471,6 +484,7 @@ impl Ledger for RedisLedger {
     async fn usage(&self, keys: &[(VirtualKeyId, Limits)]) -> Outcome<Vec<KeyUsage>> {
         let now = self.clock.now();
         let windows: Vec<_> = keys.iter().map(|(key, limits)| (*key, Window::at(limits.reset, now))).collect();
+        self.flush().await;
         let stored = self.recorder.sink().spend(&windows).await.map_err(unread)?;
         let asked = windows.iter().map(|(key, window)| {
             let arguments = [self.time(), key.to_string(), window.word().to_owned()];
@@ -485,6 +499,10 @@ impl Ledger for RedisLedger {
         let epoch = self.recorder.next_epoch(key).await.map_err(|_| stopping())?.map_err(unread)?;
         let arguments = [key.to_string(), epoch.to_string()];
         self.link.call(Step::Reset, &arguments).await.map(drop).map_err(silent)
+    }
+
+    fn figures(&self) -> &Figures {
+        self.recorder.figures()
     }
 }
 
@@ -506,6 +524,7 @@ impl AfterStore for RedisLedger {
         {
             let mut state = self.held.state();
             for record in records {
+                state.is_stored(field_of_record(record));
                 let Some(charge) = &record.charge else { continue };
                 let Ok(key) = charge.key_id.parse::<VirtualKeyId>() else { continue };
                 let start = Timestamp::from_unix_ms(charge.window_start);

@@ -15,7 +15,7 @@ use crate::store::{AuditStore, BadRow};
 #[async_trait]
 impl AuditStore for SqliteStore {
     async fn note(&self, entry: &AuditDraft) -> Outcome<()> {
-        sqlx::query(
+        let entry = sqlx::query(
             "INSERT INTO admin_audit
                (id, revision, at, actor, face, source, request_id, action, resource, before, after)
              SELECT ?1, revision, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10 FROM config_revision WHERE id = 1",
@@ -29,10 +29,8 @@ impl AuditStore for SqliteStore {
         .bind(entry.action)
         .bind(entry.resource.as_str())
         .bind(entry.before.as_deref())
-        .bind(entry.after.as_deref())
-        .execute(&self.writer)
-        .await
-        .map_err(fault)?;
+        .bind(entry.after.as_deref());
+        self.execute(entry).await.map_err(fault)?;
         Ok(())
     }
 

@@ -167,13 +167,11 @@ impl DeploymentStore for SqliteStore {
     }
 
     async fn reseal(&self, id: DeploymentId, from: &[u8], to: &[u8]) -> Outcome<bool> {
-        let done = sqlx::query("UPDATE deployments SET credentials = ?3 WHERE id = ?1 AND credentials = ?2")
+        let change = sqlx::query("UPDATE deployments SET credentials = ?3 WHERE id = ?1 AND credentials = ?2")
             .bind(key(id))
             .bind(from)
-            .bind(to)
-            .execute(&self.writer)
-            .await
-            .map_err(fault)?;
+            .bind(to);
+        let done = self.execute(change).await.map_err(fault)?;
         Ok(done.rows_affected() > 0)
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! One connection writes and every write begins `IMMEDIATE`, so writes are serial and never fail for want of a lock in
 //! the middle. Readers have connections of their own; with the write-ahead log they neither wait for a writer nor hold
-//! one up. A commit is on disk when it is answered (`synchronous = FULL`). All SQL is static.
+//! one up. What begins with [`BEGIN`] is on the disk when it is answered; records of requests are not waited for that long, see
+//! [`usage`]. All SQL is static.
 //!
 //! A row that does not parse is named, never guessed at: [`rows`] turns it into a `BadRow` for bulk reads and into a
 //! fault for single reads. Replacing and deleting look only at a row's key and revision, so both cure a bad row.
@@ -13,6 +14,7 @@ mod change;
 mod deployment;
 mod errors;
 mod fallback;
+mod insert;
 mod lock;
 mod open;
 mod operations;
@@ -28,6 +30,7 @@ mod usage;
 mod virtual_key;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use sqlx::SqlitePool;
 
@@ -35,6 +38,13 @@ use super::Stores;
 
 pub use lock::{DataDirLock, lock_data_dir};
 pub use open::{open, open_in_memory};
+
+/// Begins a write that is on the disk once it is committed. The setting is the connection's, so every such write makes it.
+const BEGIN: &str = "PRAGMA synchronous = FULL; BEGIN IMMEDIATE";
+/// Begins a write that survives the death of the process once it is committed, and soon that of the machine.
+const BEGIN_SOON_DURABLE: &str = "PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE";
+/// Only makes the setting.
+const SOON_DURABLE: &str = "PRAGMA synchronous = NORMAL";
 
 /// The control store in one SQLite database. Cheap to clone; clones share the connections.
 #[derive(Debug, Clone)]
@@ -45,6 +55,8 @@ pub struct SqliteStore {
     /// The change log keeps the entries of so many revisions.
     log_revisions: i64,
     heartbeats: replica::Heartbeats,
+    /// Whether the writer has the setting of [`SOON_DURABLE`], as far as is known.
+    is_soon_durable: Arc<AtomicBool>,
 }
 
 impl SqliteStore {

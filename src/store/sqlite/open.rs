@@ -46,7 +46,13 @@ pub async fn open(path: &Path) -> Outcome<SqliteStore> {
     })?;
     migrate(&writer).await?;
     let readers = pool_options(READERS).connect_lazy_with(options.pragma("query_only", "ON"));
-    Ok(SqliteStore { writer, readers, log_revisions: LOG_REVISIONS, heartbeats: Arc::default() })
+    Ok(SqliteStore {
+        writer,
+        readers,
+        log_revisions: LOG_REVISIONS,
+        heartbeats: Arc::default(),
+        is_soon_durable: Arc::default(),
+    })
 }
 
 /// A fresh, migrated database in memory. It is gone when the store and its clones are.
@@ -62,7 +68,13 @@ pub async fn open_in_memory() -> Outcome<SqliteStore> {
         .await
         .map_err(fault)?;
     migrate(&only).await?;
-    Ok(SqliteStore { writer: only.clone(), readers: only, log_revisions: LOG_REVISIONS, heartbeats: Arc::default() })
+    Ok(SqliteStore {
+        writer: only.clone(),
+        readers: only,
+        log_revisions: LOG_REVISIONS,
+        heartbeats: Arc::default(),
+        is_soon_durable: Arc::default(),
+    })
 }
 
 fn base_options() -> SqliteConnectOptions {

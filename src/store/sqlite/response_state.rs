@@ -58,13 +58,11 @@ impl ResponseStates for SqliteStore {
     }
 
     async fn delete(&self, scope: StateScope, id: ResponseId, now: Timestamp) -> Result<bool, PortError> {
-        let done = sqlx::query("DELETE FROM response_states WHERE id = ?1 AND scope = ?2 AND expires_at > ?3")
+        let change = sqlx::query("DELETE FROM response_states WHERE id = ?1 AND scope = ?2 AND expires_at > ?3")
             .bind(key(id))
             .bind(scope_key(scope))
-            .bind(now.unix_ms())
-            .execute(&self.writer)
-            .await
-            .map_err(|error| port_error(&fault(error)))?;
+            .bind(now.unix_ms());
+        let done = self.execute(change).await.map_err(|error| port_error(&fault(error)))?;
         Ok(done.rows_affected() > 0)
     }
 }
@@ -72,15 +70,13 @@ impl ResponseStates for SqliteStore {
 #[async_trait]
 impl ResponseStateStore for SqliteStore {
     async fn delete_expired(&self, now: Timestamp, limit: u32) -> Outcome<u64> {
-        let done = sqlx::query(
+        let change = sqlx::query(
             "DELETE FROM response_states WHERE id IN
                (SELECT id FROM response_states WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
         )
         .bind(now.unix_ms())
-        .bind(limit.clamp(1, MAX_EXPIRED))
-        .execute(&self.writer)
-        .await
-        .map_err(fault)?;
+        .bind(limit.clamp(1, MAX_EXPIRED));
+        let done = self.execute(change).await.map_err(fault)?;
         Ok(done.rows_affected())
     }
 
@@ -100,20 +96,18 @@ impl ResponseStateStore for SqliteStore {
     }
 
     async fn reseal_state(&self, id: ResponseId, from: &[u8], to: &[u8]) -> Outcome<bool> {
-        let done = sqlx::query("UPDATE response_states SET envelope = ?3 WHERE id = ?1 AND envelope = ?2")
+        let change = sqlx::query("UPDATE response_states SET envelope = ?3 WHERE id = ?1 AND envelope = ?2")
             .bind(key(id))
             .bind(from)
-            .bind(to)
-            .execute(&self.writer)
-            .await
-            .map_err(fault)?;
+            .bind(to);
+        let done = self.execute(change).await.map_err(fault)?;
         Ok(done.rows_affected() > 0)
     }
 }
 
 impl SqliteStore {
     async fn keep(&self, state: &ResponseState, item_ids: &[String]) -> Outcome<()> {
-        let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(fault)?;
+        let mut tx = self.begin().await.map_err(fault)?;
         sqlx::query(
             "INSERT INTO response_states (id, scope, created_at, expires_at, envelope) VALUES (?1, ?2, ?3, ?4, ?5)",
         )

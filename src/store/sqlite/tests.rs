@@ -11,6 +11,7 @@ use crate::domain::deployment::DeploymentFilter;
 use crate::domain::fallback::FallbackReason;
 use crate::domain::ids::Revision;
 use crate::domain::page::PageRequest;
+use crate::domain::record::OperationRecord;
 use crate::domain::settings::RouterSettings;
 use crate::domain::virtual_key::VirtualKeyFilter;
 use crate::fault::Kind;
@@ -47,6 +48,56 @@ async fn what_was_committed_is_there_when_the_file_is_opened_again() {
     assert_eq!(again.stores().virtual_keys.find(virtual_key(1, "k").id).await.unwrap(), written);
     assert_eq!(again.stores().changes.revision().await.unwrap(), revision);
     again.close().await;
+}
+
+fn numbered(number: u128) -> OperationRecord {
+    OperationRecord { id: uuid::Uuid::from_u128(number).to_string(), ..whole_record() }
+}
+
+#[tokio::test]
+async fn configuration_waits_for_the_disk_and_records_of_requests_do_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir.path().join("gateway.db")).await.unwrap();
+    let (usage, keys) = (store.stores().usage, store.stores().virtual_keys);
+    let setting = async || {
+        let setting = sqlx::query_scalar::<_, i64>("SELECT synchronous FROM pragma_synchronous");
+        setting.fetch_one(&store.writer).await.unwrap()
+    };
+    let (full, normal) = (2_i64, 1_i64);
+    for number in 1..=3 {
+        new_revision(keys.create(&virtual_key(number, "k"), &any_write()).await);
+        assert_eq!(setting().await, full);
+        for record in 1..=2 {
+            usage.record(&[numbered(u128::from(number * 10 + record))]).await.unwrap();
+            assert_eq!(setting().await, normal);
+        }
+        // One that is there, with one that is not: the longer way.
+        let mixed = [numbered(u128::from(number * 10 + 1)), numbered(u128::from(number * 10 + 5))];
+        usage.record(&mixed).await.unwrap();
+        assert_eq!(setting().await, normal);
+        usage.put_aside(&mixed[0], "a word").await.unwrap();
+        assert_eq!(setting().await, full);
+    }
+    let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM operations").fetch_one(&store.writer).await.unwrap();
+    assert_eq!(count, 9);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn whoever_gives_up_on_a_record_leaves_nothing_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir.path().join("gateway.db")).await.unwrap();
+    let usage = store.stores().usage;
+    for number in 0..20 {
+        let records: Vec<_> = (0..50).map(|at| numbered(number * 100 + at)).collect();
+        let given_up = std::time::Duration::from_micros(u64::try_from(number).unwrap() * 150);
+        // Whether it was in time does not matter.
+        _ = tokio::time::timeout(given_up, usage.record(&records)).await;
+        usage.record(&records).await.unwrap();
+    }
+    let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM operations").fetch_one(&store.writer).await.unwrap();
+    assert_eq!(count, 1_000);
+    store.close().await;
 }
 
 #[tokio::test]

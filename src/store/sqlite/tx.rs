@@ -1,12 +1,14 @@
 //! A write: one transaction of the row, the next revision, its change-log entries, the audit entry and, for creations,
 //! the idempotency record. Dropped before [`WriteTx::commit`], it leaves nothing behind.
 
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use std::sync::atomic::Ordering;
+
+use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteQueryResult, SqliteRow};
 use sqlx::{Row, Sqlite, Transaction};
 use uuid::Uuid;
 
-use super::SqliteStore;
 use super::errors::fault;
+use super::{BEGIN, SqliteStore};
 use crate::domain::audit::AuditDraft;
 use crate::domain::change::ResourceKind;
 use crate::domain::ids::Revision;
@@ -24,12 +26,30 @@ pub(super) struct WriteTx {
 impl SqliteStore {
     /// Begins a write and takes the next revision.
     pub(super) async fn write(&self) -> Outcome<WriteTx> {
-        let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(fault)?;
+        let mut tx = self.begin().await.map_err(fault)?;
         let revision = sqlx::query_scalar("UPDATE config_revision SET revision = revision + 1 RETURNING revision")
             .fetch_one(&mut *tx)
             .await
             .map_err(fault)?;
         Ok(WriteTx { tx, revision: Revision(revision), log_revisions: self.log_revisions })
+    }
+
+    /// Begins a write.
+    pub(super) async fn begin(&self) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
+        let tx = self.writer.begin_with(BEGIN).await?;
+        self.is_soon_durable.store(false, Ordering::Relaxed);
+        Ok(tx)
+    }
+
+    /// One statement that is a write of its own and no change of configuration.
+    pub(super) async fn execute(
+        &self,
+        statement: sqlx::query::Query<'_, Sqlite, SqliteArguments>,
+    ) -> Result<SqliteQueryResult, sqlx::Error> {
+        let mut tx = self.begin().await?;
+        let done = statement.execute(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(done)
     }
 
     /// Begins a read of several statements that shall see one state.

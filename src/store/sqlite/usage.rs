@@ -1,60 +1,92 @@
-//! Records of finished requests in SQLite. A group is one transaction, on disk when it is answered.
+//! Records of finished requests in SQLite. A group is one transaction.
+//!
+//! It is in the write-ahead log when it is answered, but not yet forced to the disk: it survives the death of the process,
+//! and a loss of power may take the last moments, whole groups of them. Waiting for the disk would cost every answer a
+//! millisecond or more. The configuration waits for it ([`super::BEGIN`]), and with it all that was before.
 
 use std::collections::HashSet;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+use serde::Serialize;
+use sqlx::pool::PoolConnection;
+use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
+use sqlx::{Arguments, Row, Sqlite};
 use uuid::Uuid;
 
-use super::SqliteStore;
 use super::errors::fault;
+use super::insert::{Column, MOST_ROWS, SIZES, Value, bind, insert, size_for};
 use super::sums::{DAYS, FORGET_SUMS, HOURS, TAGS};
+use super::{BEGIN_SOON_DURABLE, SOON_DURABLE, SqliteStore};
 use crate::domain::ids::VirtualKeyId;
 use crate::domain::ports::{PortError, StoredSpend, UsageSink};
-use crate::domain::record::OperationRecord;
+use crate::domain::record::{Charge, OperationRecord};
 use crate::domain::window::Window;
-use crate::store::sums::{Additions, DAYS_OF_TAGS};
-use crate::store::usage::{Question, id_at, json, parts_of, port_error};
+use crate::store::sums::{Addition, Additions, DAYS_OF_TAGS, Tagged};
+use crate::store::usage::{Attempt, Question, id_at, json, parts_of, port_error};
 
 /// Rows forgotten in one transaction, so that nobody waits for long.
 const ROWS_PER_STEP: u32 = 500;
 
 /// Numbers the transactions that store records, for whoever follows them.
 const NEXT_NUMBER: &str = "UPDATE record_sequence SET last = last + 1";
-const OPERATIONS: &str = "
-    INSERT INTO operations (
-        stored_in,
-        id, request_id, key_id, public_model, served_model, deployment_id, provider, operation, contract,
-        stream, outcome, degraded, estimated, http_status, input_tokens, cache_read_tokens,
-        cache_write_tokens, audio_input_tokens, output_tokens, reasoning_tokens, audio_output_tokens,
-        cost_nanocents, upstream_nanocents, started_at, duration_ms, first_output_ms, request_bytes,
-        dropped, finish_reason, error, error_detail, config_revision,
-        tags, lane, cache_hit, service_tier, cache_write_1h_tokens, image_count, audio_ms, characters,
-        search_units, hosted_calls, first_byte_ms, first_reasoning_ms, longest_gap_ms, blocked_ms,
-        response_bytes, reasoning_requested, reasoning_effective, reasoning_clamped, error_class
-    )
-    SELECT
-        (SELECT last FROM record_sequence),
-        unhex(replace(value->>'id', '-', '')), value->>'request_id',
-        unhex(replace(value->>'key_id', '-', '')), value->>'public_model', value->>'served_model',
-        unhex(replace(value->>'deployment_id', '-', '')), value->>'provider', value->>'operation',
-        value->>'contract', value->>'stream', value->>'outcome', value->>'degraded', value->>'estimated',
-        value->>'http_status', value->>'input_tokens', value->>'cache_read_tokens',
-        value->>'cache_write_tokens', value->>'audio_input_tokens', value->>'output_tokens',
-        value->>'reasoning_tokens', value->>'audio_output_tokens', value->>'cost', value->>'upstream_cost',
-        value->>'started_at', value->>'duration_ms', value->>'first_output_ms', value->>'request_bytes',
-        value->>'dropped', value->>'finish_reason', value->>'error', value->>'error_detail',
-        value->>'config_revision',
-        value->>'tags', value->>'lane', value->>'cache_hit', value->>'service_tier',
-        value->>'cache_write_1h_tokens', value->>'image_count', value->>'audio_ms', value->>'characters',
-        value->>'search_units', value->>'hosted_calls', value->>'first_byte_ms', value->>'first_reasoning_ms',
-        value->>'longest_gap_ms', value->>'blocked_ms', value->>'response_bytes',
-        value->>'reasoning_requested', value->>'reasoning_effective', value->>'reasoning_clamped',
-        value->>'error_class'
-    FROM json_each(?1) WHERE true
-    ON CONFLICT (id) DO NOTHING
-    RETURNING id";
+/// That number, in each row.
+const STORED_IN: (&str, &str) = ("stored_in", "(SELECT last FROM record_sequence)");
+
+const OPERATION_COLUMNS: [Column<OperationRecord>; 51] = [
+    ("id", |record| Value::Id(Some(&record.id))),
+    ("request_id", |record| Value::text(&record.request_id)),
+    ("key_id", |record| Value::Id(record.key_id.as_deref())),
+    ("public_model", |record| Value::text(&record.public_model)),
+    ("served_model", |record| Value::maybe_text(&record.served_model)),
+    ("deployment_id", |record| Value::Id(record.deployment_id.as_deref())),
+    ("provider", |record| Value::maybe_text(&record.provider)),
+    ("operation", |record| Value::text(&record.operation)),
+    ("contract", |record| Value::text(&record.contract)),
+    ("stream", |record| Value::count(record.stream)),
+    ("outcome", |record| Value::text(&record.outcome)),
+    ("degraded", |record| Value::count(record.degraded)),
+    ("estimated", |record| Value::count(record.estimated)),
+    ("http_status", |record| Value::count(record.http_status)),
+    ("input_tokens", |record| Value::count(record.input_tokens)),
+    ("cache_read_tokens", |record| Value::count(record.cache_read_tokens)),
+    ("cache_write_tokens", |record| Value::count(record.cache_write_tokens)),
+    ("audio_input_tokens", |record| Value::count(record.audio_input_tokens)),
+    ("output_tokens", |record| Value::count(record.output_tokens)),
+    ("reasoning_tokens", |record| Value::count(record.reasoning_tokens)),
+    ("audio_output_tokens", |record| Value::count(record.audio_output_tokens)),
+    ("cost_nanocents", |record| Value::Int(record.cost)),
+    ("upstream_nanocents", |record| Value::Int(record.upstream_cost)),
+    ("started_at", |record| Value::Int(Some(record.started_at))),
+    ("duration_ms", |record| Value::count(record.duration_ms)),
+    ("first_output_ms", |record| Value::maybe_count(record.first_output_ms)),
+    ("request_bytes", |record| Value::count(record.request_bytes)),
+    ("dropped", |record| Value::list(&record.dropped)),
+    ("finish_reason", |record| Value::maybe_text(&record.finish_reason)),
+    ("error", |record| Value::maybe_text(&record.error)),
+    ("error_detail", |record| Value::maybe_text(&record.error_detail)),
+    ("config_revision", |record| Value::Int(Some(record.config_revision))),
+    ("tags", |record| Value::list(&record.tags)),
+    ("lane", |record| Value::maybe_text(&record.lane)),
+    ("cache_hit", |record| Value::count(record.cache_hit)),
+    ("service_tier", |record| Value::maybe_text(&record.service_tier)),
+    ("cache_write_1h_tokens", |record| Value::count(record.cache_write_1h_tokens)),
+    ("image_count", |record| Value::count(record.image_count)),
+    ("audio_ms", |record| Value::count(record.audio_ms)),
+    ("characters", |record| Value::count(record.characters)),
+    ("search_units", |record| Value::count(record.search_units)),
+    ("hosted_calls", |record| Value::count(record.hosted_calls)),
+    ("first_byte_ms", |record| Value::maybe_count(record.first_byte_ms)),
+    ("first_reasoning_ms", |record| Value::maybe_count(record.first_reasoning_ms)),
+    ("longest_gap_ms", |record| Value::maybe_count(record.longest_gap_ms)),
+    ("blocked_ms", |record| Value::count(record.blocked_ms)),
+    ("response_bytes", |record| Value::count(record.response_bytes)),
+    ("reasoning_requested", |record| Value::maybe_text(&record.reasoning_requested)),
+    ("reasoning_effective", |record| Value::maybe_text(&record.reasoning_effective)),
+    ("reasoning_clamped", |record| Value::count(record.reasoning_clamped)),
+    ("error_class", |record| Value::maybe_text(&record.error_class)),
+];
 const ATTEMPTS: &str = "
     INSERT INTO attempts (
         operation_id, number, deployment_id, provider, upstream_model, ok, class, http_status, detail,
@@ -79,6 +111,28 @@ const SPEND: &str = "
         ) AS given
     ) WHERE true GROUP BY key_id, epoch, period, period_start
     ON CONFLICT (key_id, epoch, period, period_start) DO UPDATE SET spent = spent + excluded.spent";
+/// Records that are new, by their number: all of it, in one step. It fails where one of them is stored already.
+static NEW: LazyLock<[String; SIZES.len()]> = LazyLock::new(|| {
+    SIZES.map(|size| {
+        let operations = insert("operations", &OPERATION_COLUMNS, STORED_IN, size);
+        format!("BEGIN IMMEDIATE; {NEXT_NUMBER}; {operations}; {}; COMMIT", *PARTS)
+    })
+});
+/// Operations that may be stored already. Answers the ids of those that were not.
+static ANY: LazyLock<[String; SIZES.len()]> = LazyLock::new(|| {
+    SIZES.map(|size| {
+        let operations = insert("operations", &OPERATION_COLUMNS, STORED_IN, size);
+        format!("{operations} ON CONFLICT (id) DO NOTHING RETURNING id")
+    })
+});
+/// What goes into other tables: see [`Parts`].
+static PARTS: LazyLock<String> = LazyLock::new(|| {
+    let all = [("attempts", ATTEMPTS), ("tags", TAGS), ("charges", SPEND), ("hours", HOURS), ("days", DAYS)];
+    let of =
+        |(part, statement): (&str, &str)| statement.replace("json_each(?1)", &format!("json_each(?1, '$.{part}')"));
+    all.map(of).join("; ")
+});
+
 const ASK: &str = "
     SELECT newest.epoch AS epoch, COALESCE((
         SELECT spent FROM key_spend
@@ -112,34 +166,107 @@ fn failed(error: sqlx::Error) -> PortError {
     port_error(fault(error))
 }
 
+/// What goes into other tables.
+#[derive(Serialize)]
+struct Parts<'a> {
+    attempts: Vec<Attempt<'a>>,
+    charges: Vec<&'a Charge>,
+    tags: Vec<Tagged<'a>>,
+    hours: Vec<Addition<'a>>,
+    days: Vec<Addition<'a>>,
+}
+
+fn parts(records: &[OperationRecord], stored: &HashSet<Uuid>) -> Result<String, PortError> {
+    let (attempts, charges) = parts_of(records, stored);
+    let Additions { hours, days, tags } = Additions::of(records, stored);
+    json(&Parts { attempts, charges, tags, hours, days })
+}
+
+/// A statement for these records, and what is bound to it.
+fn step(
+    statements: &'static [String; SIZES.len()],
+    parts: String,
+    records: &[OperationRecord],
+) -> Result<(&'static str, SqliteArguments), PortError> {
+    let mut arguments = SqliteArguments::default();
+    arguments.add(parts).map_err(PortError::Refused)?;
+    bind(&mut arguments, &OPERATION_COLUMNS, records)?;
+    let statement = statements.get(size_for(records.len())).map(String::as_str).unwrap_or_default();
+    Ok((statement, arguments))
+}
+
+impl SqliteStore {
+    /// Stores records, in one step for the connection's thread: each further one costs every answer two changes of
+    /// thread. Answers whether it did; `false`: some are stored already, and nothing was done.
+    async fn record_new(&self, records: &[OperationRecord]) -> Result<bool, PortError> {
+        let ids = records.iter().filter_map(|record| Uuid::parse_str(&record.id).ok());
+        let (statement, arguments) = step(&NEW, parts(records, &ids.collect())?, records)?;
+        let mut connection = Lent(Some(self.writer.acquire().await.map_err(failed)?), &self.is_soon_durable);
+        if !self.is_soon_durable.swap(true, Ordering::Relaxed) {
+            sqlx::raw_sql(SOON_DURABLE).execute(connection.get()?).await.map_err(failed)?;
+        }
+        let stored = sqlx::query_with(statement, arguments).execute(connection.get()?).await;
+        let Err(error) = stored else {
+            connection.give_back();
+            return Ok(true);
+        };
+        // Fails where nothing was begun; then the connection is closed, which leaves nothing open either.
+        if sqlx::raw_sql("ROLLBACK").execute(connection.get()?).await.is_ok() {
+            connection.give_back();
+        }
+        match error.as_database_error() {
+            Some(refusal) if refusal.is_unique_violation() => Ok(false),
+            _ => Err(failed(error)),
+        }
+    }
+}
+
+/// A connection that is closed unless it is given back: it may be in the middle of something.
+struct Lent<'a>(Option<PoolConnection<Sqlite>>, &'a AtomicBool);
+
+impl Lent<'_> {
+    fn get(&mut self) -> Result<&mut SqliteConnection, PortError> {
+        self.0.as_deref_mut().ok_or_else(|| PortError::Unavailable("the connection was given back".into()))
+    }
+
+    fn give_back(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        if let Some(connection) = &mut self.0 {
+            connection.close_on_drop();
+            // The next one has the setting of the configuration.
+            self.1.store(false, Ordering::Relaxed);
+        }
+    }
+}
+
 #[async_trait]
 impl UsageSink for SqliteStore {
     async fn record(&self, records: &[OperationRecord]) -> Result<(), PortError> {
-        let rows = json(records)?;
-        let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
-        sqlx::query(NEXT_NUMBER).execute(&mut *tx).await.map_err(failed)?;
-        let ids: Vec<Vec<u8>> = sqlx::query_scalar(OPERATIONS).bind(rows).fetch_all(&mut *tx).await.map_err(failed)?;
-        let stored: HashSet<Uuid> = ids.iter().filter_map(|id| Uuid::from_slice(id).ok()).collect();
-        let (attempts, charges) = parts_of(records, &stored);
-        let Additions { hours, days, tags } = Additions::of(records, &stored);
-        let texts = [
-            (ATTEMPTS, json(&attempts)?, attempts.is_empty()),
-            (TAGS, json(&tags)?, tags.is_empty()),
-            (SPEND, json(&charges)?, charges.is_empty()),
-            (HOURS, json(&hours)?, hours.is_empty()),
-            (DAYS, json(&days)?, days.is_empty()),
-        ];
-        for (statement, text, is_empty) in texts {
-            if !is_empty {
-                sqlx::query(statement).bind(text).execute(&mut *tx).await.map_err(failed)?;
-            }
+        if records.len() <= MOST_ROWS && self.record_new(records).await? {
+            return Ok(());
         }
+        let mut tx = self.writer.begin_with(BEGIN_SOON_DURABLE).await.map_err(failed)?;
+        sqlx::query(NEXT_NUMBER).execute(&mut *tx).await.map_err(failed)?;
+        let mut stored = HashSet::new();
+        for some in records.chunks(MOST_ROWS) {
+            let (statement, arguments) = step(&ANY, String::new(), some)?;
+            let ids: Vec<Vec<u8>> =
+                sqlx::query_scalar_with(statement, arguments).fetch_all(&mut *tx).await.map_err(failed)?;
+            stored.extend(ids.iter().filter_map(|id| Uuid::from_slice(id).ok()));
+        }
+        let parts = parts(records, &stored)?;
+        sqlx::query(PARTS.as_str()).bind(parts).execute(&mut *tx).await.map_err(failed)?;
         tx.commit().await.map_err(failed)
     }
 
     async fn put_aside(&self, record: &OperationRecord, reason: &str) -> Result<(), PortError> {
         let aside = sqlx::query(ASIDE).bind(&record.id).bind(record.started_at).bind(reason).bind(json(record)?);
-        aside.execute(&self.writer).await.map(drop).map_err(failed)
+        self.execute(aside).await.map(drop).map_err(failed)
     }
 
     async fn spend(&self, keys: &[(VirtualKeyId, Window)]) -> Result<Vec<StoredSpend>, PortError> {
@@ -150,16 +277,19 @@ impl UsageSink for SqliteStore {
     }
 
     async fn next_epoch(&self, key: VirtualKeyId) -> Result<i64, PortError> {
+        let mut tx = self.begin().await.map_err(failed)?;
         let next = sqlx::query_scalar(NEXT_EPOCH).bind(key.as_uuid().as_bytes().as_slice());
-        next.fetch_one(&self.writer).await.map_err(failed)
+        let epoch = next.fetch_one(&mut *tx).await.map_err(failed)?;
+        tx.commit().await.map_err(failed)?;
+        Ok(epoch)
     }
 
     async fn forget_before(&self, moment_ms: i64) -> Result<(), PortError> {
         let before = id_at(moment_ms);
         let day = moment_ms.div_euclid(86_400_000) - DAYS_OF_TAGS;
-        sqlx::query(FORGET_SUMS).bind(day).execute(&self.writer).await.map_err(failed)?;
+        self.execute(sqlx::query(FORGET_SUMS).bind(day)).await.map_err(failed)?;
         loop {
-            let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
+            let mut tx = self.writer.begin_with(BEGIN_SOON_DURABLE).await.map_err(failed)?;
             let mut forgotten = 0;
             for statement in [FORGET_ATTEMPTS, FORGET_TAGS, FORGET_OPERATIONS] {
                 let delete = sqlx::query(statement).bind(before.as_bytes().as_slice()).bind(ROWS_PER_STEP);

@@ -1,5 +1,5 @@
 -- All or nothing: time, subject, operation, replica, name of the ledger, youth in ms, rpm, tpm, parallel, budget, reset,
--- tokens, hold, least cost. Limits that are not there are empty.
+-- tokens, hold, least cost, what the request is. Limits that are not there are empty.
 local now = clock(ARGV[1])
 local subject, operation, replica, reset = ARGV[2], ARGV[3], ARGV[4], ARGV[11]
 local rpm, tpm, parallel = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
@@ -54,7 +54,7 @@ if word == 'HELD' then
     local epoch = ''
     if s then epoch = s.epoch end
     local held = { second = at, tokens = ARGV[12], budget = ARGV[13], reset = reset, start = text(start),
-        epoch = epoch, least = ARGV[14] }
+        epoch = epoch, least = ARGV[14], about = ARGV[15] }
     hold_money(subject, held, ARGV[13])
     if s then s.held = s.held + hold end
     redis.call('HSET', P .. 'r:' .. replica, field, cjson.encode(held))

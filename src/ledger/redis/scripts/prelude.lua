@@ -6,6 +6,8 @@
 --   m:<subject>         requests and tokens by second, and places taken
 --   k:<subject>         what the store says was spent (in the newest window and epoch), and what is held, by window and epoch
 --   r:<replica>         what the replica holds
+--   j:<replica>         records of the replica that are on their way to the store, with their versions
+--   orphans             dead replicas that left records of a version that nobody who looked understood
 local P = KEYS[1]
 local DAY = 86400000
 

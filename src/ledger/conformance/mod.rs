@@ -1,5 +1,8 @@
 //! What every ledger does alike. Each case is a function of a [`World`]; each runs as a test of its own on each backend.
 
+mod shared;
+mod spooled;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -77,7 +80,7 @@ impl World {
 
     fn around(sink: Arc<FakeSink>) -> Self {
         let clock = Arc::new(ManualClock::at(Timestamp::from_unix_ms(START_MS)));
-        let recorder = Arc::new(Recorder::new(sink.clone()));
+        let recorder = Arc::new(Recorder::new(sink.clone(), clock.clone()));
         let ledger = Arc::new(MemoryLedger::new(clock.clone(), Arc::clone(&recorder)));
         Self { ledger, clock, sink, _stop: run(&recorder), recorder, shared: None }
     }
@@ -92,7 +95,7 @@ impl World {
         #[expect(clippy::disallowed_methods, reason = "the test command tells where its servers are")]
         let url = std::env::var("UNIFIED_TEST_REDIS_URL").expect("run `make test`, which starts the servers");
         let clock = Arc::new(ManualClock::at(Timestamp::from_unix_ms(START_MS)));
-        let recorder = Arc::new(Recorder::new(sink.clone()));
+        let recorder = Arc::new(Recorder::new(sink.clone(), clock.clone()));
         let setup = Setup { replica: format!("{:032x}", dice()), fails_open: false, youth: Duration::ZERO };
         let link = RedisLink::new(&url.as_str().into(), prefix).unwrap();
         let mut ledger = RedisLedger::new(link, setup, Arc::clone(&recorder), clock.clone());
@@ -101,6 +104,9 @@ impl World {
         let after: std::sync::Weak<RedisLedger> = Arc::downgrade(&ledger);
         recorder.tell(after);
         ledger.beat().await.unwrap();
+        let closing = super::redis::close::run(Arc::clone(&ledger));
+        #[expect(clippy::disallowed_methods, reason = "a test's own task ends with its runtime")]
+        drop(tokio::spawn(closing));
         let shared = Some((Arc::clone(&ledger), prefix.to_owned()));
         Self { ledger, clock, sink, _stop: run(&recorder), recorder, shared }
     }
@@ -126,6 +132,8 @@ impl World {
 
     async fn settle(&self, hold: Hold, tokens: u64, cost: i64) {
         self.ledger.settle(settlement(hold, tokens, cost)).await.unwrap();
+        // Redis may keep a record before the store has it.
+        self.recorder.flush().await;
     }
 
     async fn spent(&self, limits: Limits) -> (i64, i64) {
@@ -387,183 +395,6 @@ async fn one_bad_record_does_not_hold_back_the_others(world: &World) {
     assert_eq!(world.sink.state.lock().unwrap().aside, ["bad"]);
 }
 
-mod shared {
-    //! What only a ledger has that replicas share.
-
-    use super::*;
-
-    /// Forgets everything that this test has in Redis.
-    async fn empty(world: &World) {
-        let (_, prefix) = world.shared.as_ref().unwrap();
-        #[expect(clippy::disallowed_methods, reason = "the test command tells where its servers are")]
-        let url = std::env::var("UNIFIED_TEST_REDIS_URL").unwrap();
-        let client = ::redis::Client::open(url).unwrap();
-        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-        let mut find = ::redis::cmd("KEYS");
-        let keys: Vec<String> = find.arg(format!("{prefix}*")).query_async(&mut connection).await.unwrap();
-        assert!(!keys.is_empty());
-        ::redis::cmd("DEL").arg(keys).query_async::<()>(&mut connection).await.unwrap();
-    }
-
-    async fn beat(world: &World) {
-        world.shared.as_ref().unwrap().0.beat().await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn two_replicas_count_together() {
-        let a = World::redis().await;
-        let b = a.restarted().await;
-        let limits = Limits { parallel: Some(2), rpm: Some(3), ..budget(100, None) };
-        let first = a.ask(&costing(1, limits, 40)).await.unwrap();
-        let second = b.ask(&costing(2, limits, 40)).await.unwrap();
-        assert_eq!(a.ask(&costing(3, limits, 1)).await.unwrap_err().reason, Reason::Parallel);
-        b.settle(second, 0, 50).await;
-        assert_eq!(a.ask(&costing(3, limits, 20)).await.unwrap_err().reason, Reason::BudgetReserved);
-        a.settle(first, 0, 30).await;
-        assert_eq!((a.spent(limits).await, b.spent(limits).await), ((80, 0), (80, 0)));
-        let third = b.ask(&costing(4, limits, 20)).await.unwrap();
-        assert_eq!(a.ask(&costing(5, limits, 0)).await.unwrap_err().reason, Reason::Requests);
-        b.settle(third, 0, 20).await;
-        assert_eq!(a.ask(&costing(6, limits, 0)).await.unwrap_err().reason, Reason::BudgetSpent);
-    }
-
-    #[tokio::test]
-    async fn an_emptied_redis_forgets_neither_what_is_spent_nor_what_is_held() {
-        let a = World::redis().await;
-        let b = a.restarted().await;
-        let limits = Limits { parallel: Some(3), ..budget(100, None) };
-        let spent = a.ask(&costing(1, limits, 30)).await.unwrap();
-        a.settle(spent, 0, 30).await;
-        let (here, there) =
-            (a.ask(&costing(2, limits, 30)).await.unwrap(), b.ask(&costing(3, limits, 30)).await.unwrap());
-        empty(&a).await;
-        let fault = a.ledger.admit(&costing(4, limits, 30)).await.unwrap_err();
-        assert!(fault.kind() == crate::fault::Kind::Unavailable && fault.wait().is_some(), "nobody guesses");
-        // One that ends in between is in the store.
-        b.settle(there, 0, 20).await;
-        // A ledger of another name.
-        a.advance(1);
-        b.advance(1);
-        beat(&a).await;
-        beat(&b).await;
-        assert_eq!(a.ask(&costing(5, limits, 21)).await.unwrap_err().reason, Reason::BudgetReserved);
-        let more = b.ask(&costing(6, limits, 20)).await.unwrap();
-        assert_eq!(a.spent(limits).await, (50, 50));
-        a.settle(here, 0, 30).await;
-        b.settle(more, 0, 20).await;
-        assert_eq!(a.spent(limits).await, (100, 0));
-        assert_eq!(a.sink.total(), 100);
-        assert_eq!(b.ask(&costing(7, limits, 1)).await.unwrap_err().reason, Reason::BudgetSpent);
-    }
-
-    #[tokio::test]
-    async fn what_a_silent_replica_holds_is_released_and_charged_with_what_it_cost_at_least() {
-        let a = World::redis().await;
-        let dead = a.restarted().await;
-        let limits = Limits { parallel: Some(1), ..budget(100, None) };
-        let lost = Ask { least: NanoCents(7), ..costing(1, limits, 90) };
-        let hold = dead.ask(&lost).await.unwrap();
-        a.advance(14);
-        beat(&a).await;
-        assert_eq!(a.ask(&costing(2, limits, 90)).await.unwrap_err().reason, Reason::Parallel);
-        a.advance(2);
-        beat(&a).await;
-        eventually(async || a.spent(limits).await == (7, 0)).await;
-        assert!(a.ask(&costing(3, limits, 93)).await.is_ok());
-        // It was not dead, only silent: what it has to say is known already.
-        dead.settle(hold, 0, 60).await;
-        assert_eq!(a.spent(limits).await, (7, 93));
-    }
-
-    #[tokio::test]
-    async fn while_the_store_is_away_costs_stay_held_and_places_are_free() {
-        let world = World::redis().await;
-        let limits = Limits { parallel: Some(1), ..budget(100, None) };
-        let hold = world.ask(&costing(1, limits, 90)).await.unwrap();
-        world.sink.set_away(true);
-        let settling = world.ledger.settle(settlement(hold, 0, 60));
-        let told = async {
-            tokio::time::sleep(Duration::from_millis(300)).await;
-            let refused = world.ask(&costing(2, limits, 41)).await.unwrap_err();
-            assert_eq!(refused.reason, Reason::BudgetReserved);
-            let second = world.ask(&costing(3, limits, 40)).await.unwrap();
-            world.sink.set_away(false);
-            second
-        };
-        let (settled, second) = tokio::join!(settling, told);
-        settled.unwrap();
-        world.settle(second, 0, 40).await;
-        assert_eq!(world.spent(limits).await, (100, 0));
-    }
-
-    #[tokio::test]
-    async fn windows_in_redis_are_those_of_the_calendar() {
-        let world = World::redis().await;
-        let resets = [None, Some(BudgetReset::Hourly), Some(BudgetReset::Daily), Some(BudgetReset::Weekly)];
-        for days in 0..80 {
-            for (number, reset) in resets.into_iter().chain([Some(BudgetReset::Monthly)]).enumerate() {
-                let limits = Limits { rpm: Some(1_000_000), reset, ..Limits::default() };
-                let hold = world.ask(&ask(days * 10 + number as u128, limits)).await.unwrap();
-                assert_eq!(hold.window, Window::at(reset, crate::time::Clock::now(&*world.clock)));
-                world.ledger.release(&hold, 0).await.unwrap();
-            }
-            world.advance(86_400 * 5 + 3_601);
-        }
-    }
-}
-
-mod spooled {
-    //! Records on disk while the store is away.
-
-    use super::*;
-    use crate::ledger::spool::{MOST_BYTES, Spool};
-
-    fn recorder(sink: &Arc<FakeSink>, folder: &tempfile::TempDir) -> Arc<Recorder> {
-        let spool = Spool::open(folder.path(), MOST_BYTES).unwrap();
-        Arc::new(Recorder::new(sink.clone()).with_spool(spool, Arc::new(crate::time::SystemClock)))
-    }
-
-    fn named(id: &str) -> OperationRecord {
-        OperationRecord { id: id.to_owned(), ..OperationRecord::default() }
-    }
-
-    #[tokio::test]
-    async fn with_the_store_away_records_are_safe_at_once_and_stored_when_it_is_back() {
-        let (sink, folder) = (Arc::new(FakeSink::default()), tempfile::TempDir::new().unwrap());
-        let recorder = recorder(&sink, &folder);
-        let _stop = run(&recorder);
-        sink.set_away(true);
-        for id in ["a", "bad", "c"] {
-            tokio::time::timeout(Duration::from_secs(1), recorder.record(named(id))).await.unwrap().unwrap();
-        }
-        assert!(recorder.spend(key(), Window::at(None, Timestamp::from_unix_ms(0))).await.unwrap().is_err());
-        assert!(sink.ids().is_empty() && !recorder.is_full());
-        sink.set_away(false);
-        eventually(async || sink.ids() == ["a", "c"]).await;
-        assert_eq!(sink.state.lock().unwrap().aside, ["bad"]);
-        recorder.record(named("d")).await.unwrap();
-        assert_eq!(sink.ids(), ["a", "c", "d"]);
-    }
-
-    #[tokio::test]
-    async fn what_waits_on_disk_is_stored_by_the_next_process() {
-        let (sink, folder) = (Arc::new(FakeSink::default()), tempfile::TempDir::new().unwrap());
-        let first = recorder(&sink, &folder);
-        sink.set_away(true);
-        let (stop, must_stop) = tokio::sync::watch::channel(false);
-        let lasts = async {
-            first.record(named("a")).await.unwrap();
-            stop.send_replace(true);
-        };
-        tokio::join!(first.run(must_stop), lasts);
-        drop(first);
-        sink.set_away(false);
-        let second = recorder(&sink, &folder);
-        let _stop = run(&second);
-        eventually(async || sink.ids() == ["a"]).await;
-    }
-}
-
 /// Waits until it is so.
 async fn eventually(is_so: impl AsyncFn() -> bool) {
     for _ in 0..500 {
@@ -584,6 +415,7 @@ pub(super) struct FakeSink {
 #[derive(Default)]
 struct FakeState {
     ids: BTreeSet<String>,
+    records: Vec<OperationRecord>,
     aside: Vec<String>,
     epochs: BTreeMap<String, i64>,
     spends: BTreeMap<(String, i64, String, i64), i64>,
@@ -626,6 +458,7 @@ impl UsageSink for FakeSink {
             if !state.ids.insert(record.id.clone()) {
                 continue;
             }
+            state.records.push(record.clone());
             if let Some(charge) = &record.charge {
                 let current = state.epochs.get(&charge.key_id).copied().unwrap_or_default();
                 let epoch = charge.epoch.unwrap_or(current);
