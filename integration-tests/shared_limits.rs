@@ -333,7 +333,8 @@ async fn what_a_killed_replica_answered_while_postgresql_was_away_is_stored_by_a
     let cent = 1_000_000_000;
     fleet.until_stored(&id, cent).await;
     tunnel.set(Passage::Silent);
-    let answers = join_all((0..50).map(|_| doomed.client.chat(&key, &chat("priced")))).await;
+    let question = chat("priced");
+    let answers = join_all((0..50).map(|_| doomed.client.chat(&key, &question))).await;
     assert!(answers.iter().all(|answer| answer.status == 200));
     doomed.child.kill().unwrap();
     let all = async {
