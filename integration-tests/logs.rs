@@ -14,7 +14,7 @@ use crate::support::stub_provider::StubProvider;
 use crate::support::wait::until;
 
 // Not shaped like keys: nothing that looks for the looks of a key would blank them.
-const MASTER: &str = "marker one of the operator who keeps it";
+const MASTER: &str = "marker-one-of-the-operator-who-keeps-it";
 const PROVIDER: &str = "marker-two-of-the-provider";
 const HEADER: &str = "marker-three-in-a-header";
 const PROMPT: &str = "marker four in a prompt and in its answer";

@@ -116,9 +116,10 @@ async fn one_request_of_all_replicas_tries_a_circuit_whose_cooldown_is_over() {
     // Both are asked all the time; a third of a second after the cooldown one of them has tried, once.
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_millis(1_600) {
+        let question = chat("my/dead");
         let asked = (0..4).map(|number| {
             let replica = if number % 2 == 0 { &pair.a } else { &pair.b };
-            replica.client.chat(&pair.key, &chat("my/dead"))
+            replica.client.chat(&pair.key, &question)
         });
         join_all(asked).await;
         tokio::time::sleep(Duration::from_millis(10)).await;

@@ -49,7 +49,7 @@ use crate::domain::ports::SharedHealth;
 use crate::domain::replica::ReplicaId;
 use crate::domain::secret::{Credentials, ExposeSecret};
 use crate::fault::{Fault, Kind, Outcome};
-use crate::gateway::{Bounds, Caching, ErrorDetail, Gateway, Parts as GatewayParts, StateParts, States};
+use crate::gateway::{Bounds, Caching, ErrorDetail, Gateway, Parts as GatewayParts, Refusals, StateParts, States};
 use crate::ledger::Ledger;
 use crate::ledger::memory::MemoryLedger;
 use crate::ledger::redis::{RedisHealth, RedisLedger, RedisLink, Setup, beat};
@@ -227,6 +227,7 @@ pub async fn start_among(config: Config, places: Places) -> Outcome<Running> {
     let connects = client.connects();
     let room = Capacity { bytes: cache.max_bytes, entries: cache.max_entries };
     let Answers { cache, shared } = Answers::open(answers_in.as_ref(), room, &keyring, &clock)?;
+    let refusals: Arc<Refusals> = Arc::default();
     let gateway = Gateway::new(GatewayParts {
         publisher: Arc::clone(&publisher),
         master_key: master,
@@ -239,7 +240,7 @@ pub async fn start_among(config: Config, places: Places) -> Outcome<Running> {
         ledger: Arc::clone(&ledger),
         health: Arc::clone(&health),
         learned: Arc::default(),
-        refusals: Arc::default(),
+        refusals: Arc::clone(&refusals),
         bounds: Bounds {
             reply_bytes: MAX_REPLY_BYTES,
             error_bytes: MAX_ERROR_BYTES,
@@ -290,7 +291,6 @@ pub async fn start_among(config: Config, places: Places) -> Outcome<Running> {
     figures::register(
         &metrics,
         figures::Sources {
-            mode: storage.mode(),
             clock: Arc::clone(&clock),
             began,
             publisher: Arc::clone(&core.publisher),
@@ -300,6 +300,8 @@ pub async fn start_among(config: Config, places: Places) -> Outcome<Running> {
             connects,
             connections: counts.to_vec(),
             sent,
+            refusals,
+            storage: Arc::clone(&storage),
         },
     );
     let [http_count, admin_count, grpc_count, metrics_count] = counts;

@@ -8,9 +8,11 @@ use std::time::Instant;
 use tokio::sync::watch;
 
 use super::serve::ConnectionCount;
+use super::storage::Storage;
 use crate::api::http::body::BodyReader;
 use crate::api::ops::health::Readiness;
 use crate::control::system::Mode;
+use crate::gateway::Refusals;
 use crate::routing::{Availability, Health, Publisher, Snapshot};
 use crate::telemetry::metrics::cells::as_f64;
 use crate::telemetry::metrics::readings::Readings;
@@ -21,7 +23,6 @@ use crate::transport::Connects;
 
 /// Those who know.
 pub(super) struct Sources {
-    pub mode: Mode,
     pub clock: Arc<dyn Clock>,
     pub began: Instant,
     pub publisher: Arc<Publisher>,
@@ -31,13 +32,15 @@ pub(super) struct Sources {
     pub connects: Arc<Connects>,
     pub connections: Vec<Arc<ConnectionCount>>,
     pub sent: Arc<Sent>,
+    pub refusals: Arc<Refusals>,
+    pub storage: Arc<Storage>,
 }
 
 /// Has everything read that `metrics` does not count itself.
 pub(super) fn register(metrics: &Metrics, sources: Sources) {
     let started_at = sources.clock.now();
     metrics.register(Arc::new(move |readings| {
-        readings.number(&names::BUILD_INFO, [env!("CARGO_PKG_VERSION"), mode_word(sources.mode)], 1.0);
+        readings.number(&names::BUILD_INFO, [env!("CARGO_PKG_VERSION"), mode_word(sources.storage.mode())], 1.0);
         let uptime = sources.clock.instant().saturating_duration_since(sources.began);
         readings.number(&names::UPTIME_SECONDS, NO_LABELS, uptime.as_secs_f64());
         process::read(readings);
@@ -95,6 +98,12 @@ impl Sources {
     }
 
     fn read_traffic(&self, readings: &mut Readings) {
+        readings.number(&names::REFUSALS_UNRECORDED, NO_LABELS, as_f64(self.refusals.left_out()));
+        readings.number(&names::ANSWERS_BEFORE_RECORD, NO_LABELS, as_f64(self.refusals.late()));
+        if let Some((in_use, idle)) = self.storage.connections() {
+            readings.number(&names::DATABASE_CONNECTIONS, ["in_use"], size(in_use));
+            readings.number(&names::DATABASE_CONNECTIONS, ["idle"], size(idle));
+        }
         readings.number(&names::BODY_BYTES, NO_LABELS, size(self.bodies.inflight_bytes()));
         for (outcome, count) in [("made", self.connects.made()), ("failed", self.connects.failed())] {
             readings.number(&names::UPSTREAM_CONNECTIONS, [outcome], as_f64(count));

@@ -99,6 +99,14 @@ impl Storage {
         }
     }
 
+    /// Connections to PostgreSQL: in use, and idle.
+    pub(super) fn connections(&self) -> Option<(usize, usize)> {
+        match self {
+            Self::Sqlite { .. } => None,
+            Self::Postgres { store, .. } => Some(store.connections()),
+        }
+    }
+
     /// How the gateway is set up.
     pub(super) fn mode(&self) -> Mode {
         match self {

@@ -50,7 +50,7 @@ pub(super) struct Raw {
     /// Share of the traces that traceidratio records, 0 to 1 [default: 1]
     #[arg(long, value_name = "RATIO")]
     otel_traces_sampler_arg: Option<String>,
-    /// Whether the trace context of clients is read and providers are sent traceparent, while traces are sent: tracecontext or none
+    /// Whether the trace context of clients is read and providers are sent traceparent, while traces are sent: tracecontext or none; baggage may be named beside it and is never read nor sent
     #[arg(long, value_name = "TRACECONTEXT|NONE", default_value = "tracecontext")]
     otel_propagators: String,
     /// Name of this service in traces and metrics [default: service.name of OTEL_RESOURCE_ATTRIBUTES, else unified-gateway]
@@ -152,11 +152,7 @@ impl Raw {
             timeout: problems.milliseconds("OTEL_EXPORTER_OTLP_TIMEOUT", &self.otel_exporter_otlp_timeout, 1..=60_000),
             follows_caller,
             ratio,
-            propagates: problems.choice(
-                "OTEL_PROPAGATORS",
-                &self.otel_propagators,
-                [("tracecontext", true), ("none", false)],
-            ),
+            propagates: propagates(&self.otel_propagators, problems),
             resource: self.resource(problems),
             interval: problems.milliseconds(
                 "OTEL_METRIC_EXPORT_INTERVAL",
@@ -204,6 +200,15 @@ impl Raw {
         let others = given.into_iter().filter(|(name, _)| name != NAME);
         [(NAME.to_owned(), name)].into_iter().chain(others).collect()
     }
+}
+
+/// A list of propagators; one of them is known here.
+fn propagates(given: &str, problems: &mut Problems) -> bool {
+    let names: Vec<&str> = given.split(',').map(str::trim).collect();
+    if !names.iter().all(|name| ["tracecontext", "baggage", "none"].contains(name)) {
+        problems.refuse_given("OTEL_PROPAGATORS", given, "tracecontext, with baggage beside it or not, or none");
+    }
+    names.contains(&"tracecontext") && !names.contains(&"none")
 }
 
 /// The URL of a signal below the base URL. With gRPC the path is that of the call.
@@ -272,6 +277,17 @@ mod tests {
             pairs(HEADERS, Some(given), &mut problems);
             let found = problems.into_result(()).unwrap_err();
             assert!(!found[0].to_string().contains(given), "what was given may be a secret");
+        }
+    }
+
+    #[test]
+    fn the_standard_list_of_propagators_is_taken_and_others_are_refused() {
+        for (given, expected) in
+            [("tracecontext", Some(true)), ("tracecontext,baggage", Some(true)), ("none", Some(false)), ("b3", None)]
+        {
+            let mut problems = Problems::default();
+            let propagates = propagates(given, &mut problems);
+            assert_eq!(problems.into_result(propagates).ok(), expected, "{given}");
         }
     }
 

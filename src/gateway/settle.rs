@@ -667,6 +667,12 @@ impl Record {
         }
     }
 
+    /// Until the first of a stream, reasoning or not.
+    fn first_of_stream(&self) -> Option<Duration> {
+        let first = self.first_reasoning_ms.into_iter().chain(self.first_output_ms).min();
+        first.filter(|_| self.facts.is_stream).map(Duration::from_millis)
+    }
+
     fn error_class(&self, ending: Ending) -> Option<String> {
         let last = self.attempts.last().filter(|_| ending == Ending::Error)?;
         last.class.clone()
@@ -730,7 +736,7 @@ impl Record {
             outcome: self.outcome(ending),
             fault: fault.map(|fault| fault.kind().row().slug),
             duration: now.saturating_duration_since(self.started),
-            first_output: self.first_output_ms.filter(|_| self.facts.is_stream).map(Duration::from_millis),
+            first_output: self.first_of_stream(),
             tokens: TokenCounts {
                 input: usage.input,
                 output: usage.output,

@@ -125,7 +125,6 @@ fn media() -> Vec<Row> {
             .example("a sound", json!({"model": "echo", "file": "(a sound)"}))
             .answers(reference("Transcription"))
             .answers_as("text/plain", json!({"type": "string"}))
-            .answers_as(EVENTS, events())
     };
     vec![
         about("/v1/images/generations", "OpenAI Images: make pictures")
@@ -139,7 +138,7 @@ fn media() -> Vec<Row> {
             .example("one", json!({"model": "echo", "prompt": "At night", "image": "(a picture)"}))
             .answers(reference("Images"))
             .answers_as(EVENTS, events()),
-        listening("/v1/audio/transcriptions", "OpenAI Audio: what is said in a sound"),
+        listening("/v1/audio/transcriptions", "OpenAI Audio: what is said in a sound").answers_as(EVENTS, events()),
         listening("/v1/audio/translations", "OpenAI Audio: the same in English"),
         about("/v1/audio/speech", "OpenAI Audio: say a text")
             .takes(reference("SpeechRequest"))

@@ -61,6 +61,13 @@ pub struct PostgresStore {
 }
 
 impl PostgresStore {
+    /// Connections of the pool: in use, and idle.
+    #[must_use]
+    pub fn connections(&self) -> (usize, usize) {
+        let idle = self.pool.num_idle();
+        (usize::try_from(self.pool.size()).unwrap_or(usize::MAX).saturating_sub(idle), idle)
+    }
+
     /// The stores of this database, one per noun.
     #[must_use]
     pub fn stores(&self) -> Stores {

@@ -165,6 +165,21 @@ pub const REFUSALS: Metric = Metric::counter(
     &["contract", "fault"],
     "Requests for a model refused before a deployment was looked for: keys, scopes, bodies",
 );
+/// Refusals without a record.
+pub const REFUSALS_UNRECORDED: Metric = Metric::counter(
+    "unified_gateway_refusals_unrecorded_total",
+    &[],
+    "Refused requests that were not recorded, for there were too many of them",
+);
+/// Answers that did not wait for their record.
+pub const ANSWERS_BEFORE_RECORD: Metric = Metric::counter(
+    "unified_gateway_answers_before_record_total",
+    &[],
+    "Answers that went out before their record was safe, after a second",
+);
+/// Connections to PostgreSQL.
+pub const DATABASE_CONNECTIONS: Metric =
+    Metric::gauge("unified_gateway_database_connections", &["state"], "Connections of the pool to PostgreSQL");
 /// Streams under way.
 pub const OPEN_STREAMS: Metric =
     Metric::gauge("unified_gateway_open_streams", &[], "Answers that are being streamed to clients");
@@ -257,6 +272,8 @@ pub const ALL: &[&Metric] = &[
     &FALLBACKS,
     &CACHE_HITS,
     &REFUSALS,
+    &REFUSALS_UNRECORDED,
+    &ANSWERS_BEFORE_RECORD,
     &HTTP_RESPONSES,
     &OPEN_STREAMS,
     &BODY_BYTES,
@@ -264,6 +281,7 @@ pub const ALL: &[&Metric] = &[
     &CONNECTIONS_TAKEN,
     &CONNECTIONS_REFUSED,
     &UPSTREAM_CONNECTIONS,
+    &DATABASE_CONNECTIONS,
     &DEPLOYMENTS,
     &CONFIG_REVISION,
     &CONFIG_AGE,

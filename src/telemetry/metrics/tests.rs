@@ -30,17 +30,17 @@ fn a_request_is_counted_in_every_metric_it_belongs_to() {
     let text = metrics.read().to_text().unwrap();
     let all = r#"model="gpt \"x\"\\\n",provider="openai",operation="text.generate",contract="messages""#;
     for line in [
-        format!("unified_gateway_requests_total{{{all},outcome=\"success\"}} 1"),
+        format!("unified_gateway_requests_total{{{all},outcome=\"success\"}} 1.0"),
         format!("unified_gateway_request_duration_seconds_bucket{{{all},outcome=\"success\",le=\"1.28\"}} 0"),
         format!("unified_gateway_request_duration_seconds_bucket{{{all},outcome=\"success\",le=\"2.56\"}} 1"),
         format!("unified_gateway_request_duration_seconds_sum{{{all},outcome=\"success\"}} 1.5"),
-        format!("unified_gateway_tokens_total{{{all},kind=\"input\"}} 30"),
-        format!("unified_gateway_tokens_total{{{all},kind=\"cache_read\"}} 60"),
-        format!("unified_gateway_tokens_total{{{all},kind=\"output\"}} 15"),
+        format!("unified_gateway_tokens_total{{{all},kind=\"input\"}} 30.0"),
+        format!("unified_gateway_tokens_total{{{all},kind=\"cache_read\"}} 60.0"),
+        format!("unified_gateway_tokens_total{{{all},kind=\"output\"}} 15.0"),
         format!("unified_gateway_cost_cents_total{{{all}}} 2.5"),
         format!("unified_gateway_time_to_first_output_seconds_count{{{all}}} 1"),
-        "unified_gateway_retries_total{model=\"gpt \\\"x\\\"\\\\\\n\",operation=\"text.generate\"} 2".to_owned(),
-        "unified_gateway_requests_in_flight 0".to_owned(),
+        "unified_gateway_retries_total{model=\"gpt \\\"x\\\"\\\\\\n\",operation=\"text.generate\"} 2.0".to_owned(),
+        "unified_gateway_requests_in_flight 0.0".to_owned(),
     ] {
         assert!(text.lines().any(|shown| shown == line), "{line}\n\n{text}");
     }

@@ -155,11 +155,21 @@ impl Exporter {
     async fn send(&self, signal: Signal, message: Bytes, stop: &mut watch::Receiver<bool>) -> bool {
         let mut pause = FIRST_PAUSE;
         for nth in 1..=TRIES {
-            let Err(undelivered) = self.collector.deliver(signal, message.clone()).await else { return true };
+            let Err(undelivered) = self.collector.deliver(signal, message.clone()).await else {
+                if self.sent.is_down.swap(false, Ordering::Relaxed) {
+                    tracing::info!("the collector takes telemetry again");
+                }
+                return true;
+            };
             let is_last = nth == TRIES || !undelivered.may_pass || *stop.borrow();
             let reason = undelivered.reason;
             if is_last {
-                tracing::warn!(?signal, reason, "a collector did not take telemetry: it is dropped");
+                // Said once; what follows is counted.
+                if self.sent.is_down.swap(true, Ordering::Relaxed) {
+                    tracing::debug!(?signal, reason, "a collector did not take telemetry: it is dropped");
+                } else {
+                    tracing::warn!(?signal, reason, "a collector did not take telemetry: it is dropped");
+                }
                 return false;
             }
             tracing::debug!(?signal, reason, "a collector did not take telemetry: it is asked again");

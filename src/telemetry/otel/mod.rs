@@ -16,7 +16,7 @@ pub mod trace;
 mod wire;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
@@ -71,6 +71,8 @@ pub struct Sent {
     pub reports: AtomicU64,
     /// Reports of metrics that it did not take.
     pub reports_undelivered: AtomicU64,
+    /// Whether the last message was not taken.
+    pub is_down: AtomicBool,
 }
 
 /// Fills a buffer with random bytes.
