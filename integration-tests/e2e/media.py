@@ -14,11 +14,11 @@ KEY = os.environ["KEY"]
 oai = openai.OpenAI(base_url=f"{GATEWAY}/v1", api_key=KEY, max_retries=0, timeout=60)
 ROWS = [
     ("listen/openai", "openai", "gpt-transcribe", f"{STUB}/v1"),
-    ("listen/whisper", "openai", "whisper-1", f"{STUB}/v1"),
+    ("listen/whisper", "azureopenai", "whisper-1", f"{STUB}/v1"),
     ("listen/groq", "groq", "whisper-large-v3", f"{STUB}/v1"),
     ("listen/mistral", "mistral", "voxtral-mini-latest", f"{STUB}/v1"),
     ("listen/gemini", "googleaistudio", "gemini-3.5-transcribe", STUB),
-    ("speak/openai", "openai", "gpt-4o-mini-tts", f"{STUB}/v1"),
+    ("speak/openai", "azureopenai", "gpt-4o-mini-tts", f"{STUB}/v1"),
     ("speak/mistral", "mistral", "voxtral-mini-tts-latest", f"{STUB}/v1"),
     ("speak/gemini", "googleaistudio", "gemini-3.8-flash-tts", STUB),
     ("speak/flood", "openaicompatible", "stub-speak-flood", f"{STUB}/v1"),
@@ -110,7 +110,7 @@ def _():
 def _():
     reply = oai.audio.translations.create(model="listen/whisper", file=sound())
     check(reply.text, "no text")
-    equal(stub_requests()[-1]["path"], "/v1/audio/translations")
+    check(stub_requests()[-1]["path"].endswith("/v1/audio/translations"), "another endpoint was called")
 
 
 @case("speech: whole, as it comes, and into a file")
