@@ -175,7 +175,7 @@ async fn two_replicas_keep_the_minute_and_the_places_of_a_key_together() {
     assert_eq!(passed(&fleet.ask(&key, &chat("priced"), 60).await), 20);
 
     let echo = json!({
-        "publicModel": "slow", "provider": "echo", "upstreamModel": "echo", "metadata": {"echo": {"chunkDelayMs": 700}},
+        "publicModel": "slow", "provider": "echo", "upstreamModel": "echo", "metadata": {"echo": {"delayMs": 700}},
     });
     fleet.a.configure("POST", "/admin/deployments", &echo).await;
     let (_, key) = fleet.key(json!({"maxParallelRequests": 3})).await;

@@ -301,7 +301,9 @@ pub async fn start_among(config: Config, places: Places) -> Outcome<Running> {
             connections: counts.to_vec(),
             sent,
             refusals,
-            storage: Arc::clone(&storage),
+            mode: storage.mode(),
+            postgres: storage.shared(),
+            recorder: Arc::clone(&recorder),
         },
     );
     let [http_count, admin_count, grpc_count, metrics_count] = counts;

@@ -8,13 +8,15 @@ use std::time::Instant;
 use tokio::sync::watch;
 
 use super::serve::ConnectionCount;
-use super::storage::Storage;
 use crate::api::http::body::BodyReader;
 use crate::api::ops::health::Readiness;
 use crate::control::system::Mode;
 use crate::gateway::Refusals;
+use crate::ledger::figures::SETTLE_BOUNDS_US;
+use crate::ledger::settle::Recorder;
 use crate::routing::{Availability, Health, Publisher, Snapshot};
-use crate::telemetry::metrics::cells::as_f64;
+use crate::store::postgres::PostgresStore;
+use crate::telemetry::metrics::cells::{HistogramReading, as_f64};
 use crate::telemetry::metrics::readings::Readings;
 use crate::telemetry::metrics::{Metrics, NO_LABELS, names, process};
 use crate::telemetry::otel::Sent;
@@ -33,20 +35,23 @@ pub(super) struct Sources {
     pub connections: Vec<Arc<ConnectionCount>>,
     pub sent: Arc<Sent>,
     pub refusals: Arc<Refusals>,
-    pub storage: Arc<Storage>,
+    pub mode: Mode,
+    pub postgres: Option<PostgresStore>,
+    pub recorder: Arc<Recorder>,
 }
 
 /// Has everything read that `metrics` does not count itself.
 pub(super) fn register(metrics: &Metrics, sources: Sources) {
     let started_at = sources.clock.now();
     metrics.register(Arc::new(move |readings| {
-        readings.number(&names::BUILD_INFO, [env!("CARGO_PKG_VERSION"), mode_word(sources.storage.mode())], 1.0);
+        readings.number(&names::BUILD_INFO, [env!("CARGO_PKG_VERSION"), mode_word(sources.mode)], 1.0);
         let uptime = sources.clock.instant().saturating_duration_since(sources.began);
         readings.number(&names::UPTIME_SECONDS, NO_LABELS, uptime.as_secs_f64());
         process::read(readings);
         readings.number(&names::PROCESS_START, NO_LABELS, whole(started_at.unix_ms()) / 1e3);
         sources.read_configuration(readings);
         sources.read_traffic(readings);
+        sources.read_ledger(readings);
     }));
 }
 
@@ -100,7 +105,7 @@ impl Sources {
     fn read_traffic(&self, readings: &mut Readings) {
         readings.number(&names::REFUSALS_UNRECORDED, NO_LABELS, as_f64(self.refusals.left_out()));
         readings.number(&names::ANSWERS_BEFORE_RECORD, NO_LABELS, as_f64(self.refusals.late()));
-        if let Some((in_use, idle)) = self.storage.connections() {
+        if let Some((in_use, idle)) = self.postgres.as_ref().map(PostgresStore::connections) {
             readings.number(&names::DATABASE_CONNECTIONS, ["in_use"], size(in_use));
             readings.number(&names::DATABASE_CONNECTIONS, ["idle"], size(idle));
         }
@@ -123,6 +128,35 @@ impl Sources {
         ] {
             readings.number(&names::TELEMETRY, [signal, outcome], of(count));
         }
+    }
+}
+
+impl Sources {
+    fn read_ledger(&self, readings: &mut Readings) {
+        let ledger = self.recorder.figures().read(self.clock.now());
+        for (metric, count) in [
+            (&names::HOLD_WAITS, ledger.waits),
+            (&names::LET_THROUGH, ledger.let_through),
+            (&names::NOT_KEPT, ledger.not_kept),
+            (&names::RECORDS_WAITING, ledger.waiting),
+            (&names::RECORDS_KEPT, ledger.kept),
+            (&names::SPOOL_BYTES, ledger.spool_bytes),
+            (&names::RECORDS_INHERITED, ledger.inherited),
+        ] {
+            readings.number(metric, NO_LABELS, as_f64(count));
+        }
+        readings.number(&names::HOLD_WAIT_SECONDS, NO_LABELS, ledger.waited.as_secs_f64());
+        readings.number(&names::RECORDS_LAG, NO_LABELS, ledger.lag.as_secs_f64());
+        for (reason, count) in ledger.refusals {
+            readings.number(&names::LIMIT_REFUSALS, [reason], as_f64(count));
+        }
+        let bounds = SETTLE_BOUNDS_US.iter().map(|us| as_f64(*us) / 1e6).chain([f64::INFINITY]);
+        let settled = HistogramReading {
+            buckets: bounds.zip(ledger.settle_buckets).collect(),
+            sum: ledger.settle.as_secs_f64(),
+            count: ledger.settle_buckets.iter().sum(),
+        };
+        readings.sizes(&names::SETTLEMENT_SECONDS, NO_LABELS, settled);
     }
 }
 

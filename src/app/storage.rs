@@ -99,11 +99,11 @@ impl Storage {
         }
     }
 
-    /// Connections to PostgreSQL: in use, and idle.
-    pub(super) fn connections(&self) -> Option<(usize, usize)> {
+    /// The store that replicas share, if this is one; it does not keep the right to a folder.
+    pub(super) fn shared(&self) -> Option<PostgresStore> {
         match self {
             Self::Sqlite { .. } => None,
-            Self::Postgres { store, .. } => Some(store.connections()),
+            Self::Postgres { store, .. } => Some(PostgresStore::clone(store)),
         }
     }
 

@@ -356,7 +356,9 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
                         "hour": {"type": "string", "format": "date-time"},
                         "totalTokens": {"type": "integer"},
                     }}]}},
-                    "total": reference("UsageTotals"),
+                    "total": {"allOf": [
+                        reference("UsageTotals"), {"type": "object", "properties": {"totalTokens": {"type": "integer"}}},
+                    ]},
                     "groupBy": words,
                     "start": {"type": "string", "format": "date-time"},
                     "end": {"type": "string", "format": "date-time"},

@@ -78,7 +78,7 @@ impl Messages {
                 ("OperationProfile", flag) if FLAGS.contains(&flag) => drop(flags.insert(rest_word(flag), schema)),
                 ("Credentials", "extra") => others = Some(json!({"type": "string", "description": comment})),
                 _ => {
-                    if comment.starts_with("Required.") {
+                    if comment.starts_with("Required.") || comment.starts_with("Required;") {
                         required.push(rest_name(&field));
                     }
                     properties.insert(rest_name(&field), schema);

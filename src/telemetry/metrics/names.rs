@@ -255,6 +255,61 @@ pub const PROCESS_THREADS: Metric = Metric::gauge("process_threads", &[], "Threa
 pub const PROCESS_START: Metric =
     Metric::gauge("process_start_time_seconds", &[], "When the process started, in seconds since 1970");
 
+/// Requests that waited for a hold.
+pub const HOLD_WAITS: Metric =
+    Metric::counter("unified_gateway_hold_waits_total", &[], "Requests that waited for money that others held");
+/// How long they waited.
+pub const HOLD_WAIT_SECONDS: Metric =
+    Metric::counter("unified_gateway_hold_wait_seconds_total", &[], "How long they waited, together");
+/// Requests that limits refused.
+pub const LIMIT_REFUSALS: Metric = Metric::counter(
+    "unified_gateway_limit_refusals_total",
+    &["reason"],
+    "Requests that the limits of their key refused, by the limit",
+);
+/// How long answers wait for their record.
+pub const SETTLEMENT_SECONDS: Metric = Metric::histogram(
+    "unified_gateway_settlement_duration_seconds",
+    &[],
+    "How long the end of an answer waited for its record to be safe",
+);
+/// Requests let through without a count.
+pub const LET_THROUGH: Metric = Metric::counter(
+    "unified_gateway_uncounted_requests_total",
+    &[],
+    "Requests with limits that were let through uncounted, as LEDGER_FAIL_OPEN says",
+);
+/// Ends that Redis was not told.
+pub const NOT_KEPT: Metric = Metric::counter(
+    "unified_gateway_records_not_kept_total",
+    &[],
+    "Ends of requests that Redis could not be told in time; their answers waited for PostgreSQL or the disk",
+);
+/// Records in memory.
+pub const RECORDS_WAITING: Metric =
+    Metric::gauge("unified_gateway_records_waiting", &[], "Records that wait in memory for the store");
+/// Records in Redis.
+pub const RECORDS_KEPT: Metric = Metric::gauge(
+    "unified_gateway_records_kept",
+    &[],
+    "Records that Redis keeps for this replica until they are stored",
+);
+/// How far behind the store is.
+pub const RECORDS_LAG: Metric = Metric::gauge(
+    "unified_gateway_records_lag_seconds",
+    &[],
+    "Age of the oldest record that is not in the store; two failures have to be further apart than this",
+);
+/// Records on disk.
+pub const SPOOL_BYTES: Metric =
+    Metric::gauge("unified_gateway_spool_bytes", &[], "Records that wait on disk for the store");
+/// Records of the dead.
+pub const RECORDS_INHERITED: Metric = Metric::counter(
+    "unified_gateway_records_inherited_total",
+    &[],
+    "Records taken over from replicas that fell silent",
+);
+
 /// All of them, as they are listed and scraped.
 pub const ALL: &[&Metric] = &[
     &REQUESTS,
@@ -283,6 +338,17 @@ pub const ALL: &[&Metric] = &[
     &UPSTREAM_CONNECTIONS,
     &DATABASE_CONNECTIONS,
     &DEPLOYMENTS,
+    &HOLD_WAITS,
+    &HOLD_WAIT_SECONDS,
+    &LIMIT_REFUSALS,
+    &SETTLEMENT_SECONDS,
+    &LET_THROUGH,
+    &NOT_KEPT,
+    &RECORDS_WAITING,
+    &RECORDS_KEPT,
+    &RECORDS_LAG,
+    &SPOOL_BYTES,
+    &RECORDS_INHERITED,
     &CONFIG_REVISION,
     &CONFIG_AGE,
     &QUARANTINED,
