@@ -155,10 +155,10 @@ async fn transcripts_come_in_every_format_from_every_wire() {
             assert_eq!(answer.header("content-type"), Some(kind), "{model} {format}");
             match format {
                 "srt" => {
-                    assert!(answer.text().starts_with("1\n00:00:00,000 --> 00:00:0"), "{model}: {}", answer.text())
+                    assert!(answer.text().starts_with("1\n00:00:00,000 --> 00:00:0"), "{model}: {}", answer.text());
                 }
                 "vtt" => {
-                    assert!(answer.text().starts_with("WEBVTT\n\n00:00:00.000 --> "), "{model}: {}", answer.text())
+                    assert!(answer.text().starts_with("WEBVTT\n\n00:00:00.000 --> "), "{model}: {}", answer.text());
                 }
                 "text" => assert!(answer.text().ends_with('\n'), "{model}"),
                 _ => assert!(answer.json()["text"].is_string(), "{model} {format}"),

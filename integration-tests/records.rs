@@ -139,7 +139,8 @@ async fn refused_requests_are_recorded_without_attempts_where_the_key_is_known()
     assert_eq!(post(&gateway, &key, CHAT, &[], text_request.clone()).await.status, 200);
     let long =
         format!("{},x", vec!["t"; 16].iter().enumerate().map(|(n, t)| format!("{t}{n}")).collect::<Vec<_>>().join(","));
-    let cases: [(u16, &str, &str, &[(&str, &str)], String); 6] = [
+    type Case<'a> = (u16, &'a str, &'a str, &'a [(&'a str, &'a str)], String);
+    let cases: [Case<'_>; 6] = [
         (429, "stub-text", "rate_limit", &[], text_request.clone()),
         (403, "stub-500", "", &[], chat("stub-500").to_string()),
         (404, "gone", "", &[], chat("gone").to_string()),
@@ -191,6 +192,7 @@ async fn a_flood_of_refusals_neither_fills_the_store_nor_holds_others_up() {
 }
 
 #[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "a client of a test is no task of the gateway")]
 async fn a_client_that_leaves_before_an_answer_is_recorded_as_such() {
     let (gateway, key) = gateway().await;
     gateway.deploy("stub-stall-headers", "stub-stall-headers").await;

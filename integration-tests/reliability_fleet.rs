@@ -224,6 +224,7 @@ impl Load {
     }
 
     /// Starts so many callers for each class of key at each address.
+    #[expect(clippy::disallowed_methods, reason = "clients of a test are no tasks of the gateway")]
     fn start(
         self: &Arc<Self>,
         each: usize,

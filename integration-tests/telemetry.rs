@@ -31,9 +31,12 @@ const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const CALLER: &str = "00f067aa0ba902b7";
 const PROMPT: &str = "a prompt that stays here";
 
+/// A path, a body, a header.
+type Arrived = (String, Bytes, Option<String>);
+
 /// What arrived, by path.
 #[derive(Debug, Clone, Default)]
-struct Inbox(Arc<Mutex<Vec<(String, Bytes, Option<String>)>>>);
+struct Inbox(Arc<Mutex<Vec<Arrived>>>);
 
 impl Inbox {
     fn all(&self, path: &str) -> Vec<Bytes> {
