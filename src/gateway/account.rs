@@ -154,7 +154,7 @@ impl Account {
             }
             Admitted::Refused(refusal) => {
                 let fault = self.refused(&refusal, &key.limits, &[]);
-                Err(Denied { standing: Some(refusal.standing), ..Denied::from(fault) })
+                Err(Denied { standing: Some(Box::new(refusal.standing)), ..Denied::from(fault) })
             }
         }
     }
@@ -191,7 +191,10 @@ impl Account {
             }
             if refusal.reason != Reason::BudgetReserved || Instant::now() + pause > patience {
                 let fault = self.refused(&refusal, &key.limits, plan);
-                return Err(Denied { standing: Some(self.with_count(refusal.standing)), ..Denied::from(fault) });
+                return Err(Denied {
+                    standing: Some(Box::new(self.with_count(refusal.standing))),
+                    ..Denied::from(fault)
+                });
             }
             tokio::time::sleep(pause).await;
             self.parts.ledger.figures().waited(pause, pause == FIRST_LOOK);

@@ -63,7 +63,7 @@ pub(super) struct Deadlines {
 /// An answer that commits.
 pub(super) enum Opened {
     /// A JSON body, and the names of request fields that were left out.
-    Whole(NativeReply, Dropped),
+    Whole(Box<NativeReply>, Dropped),
     /// A stream whose first output was seen.
     Stream(Box<OpenStream>),
 }
@@ -301,7 +301,7 @@ async fn read_whole(input: &AttemptInput<'_>, provider: &Provider, until: Instan
         }
     };
     let reply = read_reply(input, provider, answers).await?;
-    Ok(Opened::Whole(reply, input.prepared.dropped.clone()))
+    Ok(Opened::Whole(Box::new(reply), input.prepared.dropped.clone()))
 }
 
 async fn read_reply(

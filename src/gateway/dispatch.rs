@@ -139,7 +139,8 @@ impl Gateway {
             }
         };
         let asking = Asking::new(asked, id.to_hex(), self.parts.clock.now().unix_s()).of_session(call.session.take());
-        self.perform(call, Arc::new(asking), keep).await
+        // On the heap: it is held by every handler.
+        Box::pin(self.perform(call, Arc::new(asking), keep)).await
     }
 
     /// Serves one request of any operation, whose model the caller may call.
@@ -219,7 +220,7 @@ impl Gateway {
         let answered = if is_stream { self.open_stream(run, primary).await } else { run.whole(primary).await };
         match answered {
             Ok(answer) => Ok(Answer { standing, cache, ..answer }),
-            Err(fault) => Err(Denied { fault, standing, routing: told.get().cloned() }),
+            Err(fault) => Err(Denied { fault, standing: standing.map(Box::new), routing: told.get().cloned() }),
         }
     }
 
@@ -300,7 +301,7 @@ impl Flight for Run {
         let told = Arc::clone(&self.told);
         match self.fresh(primary).await {
             Ok(fresh) => Ok(Fresh { standing, ..fresh }),
-            Err(fault) => Err(Denied { fault, standing, routing: told.get().cloned() }),
+            Err(fault) => Err(Denied { fault, standing: standing.map(Box::new), routing: told.get().cloned() }),
         }
     }
 }

@@ -107,7 +107,7 @@ impl Gateway {
     async fn serve(&self, call: Call, asked: Box<dyn Medium>, form: Option<Uploaded>) -> Result<Answer, Denied> {
         let boundary = self.boundary();
         let now = self.parts.clock.now().unix_s();
-        self.perform(call, Arc::new(MediaTask { asked, form, boundary, now }), None).await
+        Box::pin(self.perform(call, Arc::new(MediaTask { asked, form, boundary, now }), None)).await
     }
 
     /// A boundary that no client can foresee.

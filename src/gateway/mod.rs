@@ -99,7 +99,7 @@ pub struct Denied {
     /// What the caller is told.
     pub fault: Fault,
     /// The limits, where the key has some and they were looked at.
-    pub standing: Option<Standing>,
+    pub standing: Option<Box<Standing>>,
     /// Routing facts as JSON, where the client asked for them and there are some.
     pub routing: Option<String>,
 }
@@ -108,7 +108,7 @@ impl Denied {
     /// The same for another request that waited for the same.
     #[must_use]
     pub(crate) fn twin(&self) -> Self {
-        Self { fault: self.fault.twin(), standing: self.standing, routing: None }
+        Self { fault: self.fault.twin(), standing: self.standing.clone(), routing: None }
     }
 }
 

@@ -39,7 +39,7 @@ impl Gateway {
             call.caller.check_model(query.model()).map(|()| query)
         });
         match query {
-            Ok(query) => self.perform(call, Arc::new(query), None).await,
+            Ok(query) => Box::pin(self.perform(call, Arc::new(query), None)).await,
             Err(fault) => {
                 self.refused(intake, &fault);
                 Err(fault.into())

@@ -195,6 +195,8 @@ impl Committed {
                 Step::End => {
                     let fault =
                         Fault::new(Kind::Upstream).say("The provider's stream ended before the answer was complete.");
+                    // It counts against the provider as any other break does.
+                    _ = self.failed(BrokenStream::Malformed("end without a terminal event"));
                     return Err(Stop::Failed(fault.because("end of stream without a terminal event")));
                 }
             }

@@ -72,7 +72,7 @@ pub(super) fn respond(contract: Wire, id: &str, answer: Result<Answer, Denied>) 
                 let body = gateway::add_to_body(vec![write_fault(contract, &denied.fault, id)], routing);
                 *response.body_mut() = Body::from(body.concat());
             }
-            limits::write(contract, denied.standing.as_ref(), response.headers_mut());
+            limits::write(contract, denied.standing.as_deref(), response.headers_mut());
             response
         }
     };

@@ -132,7 +132,7 @@ pub(super) async fn summary(State(state): State<RestState>, call: Call) -> Answe
     }
     let mut summaries = Vec::new();
     for window in &windows {
-        summaries.push(shapes::usage::write_summary(state.control.usage.summary(*window).await?));
+        summaries.push(shapes::usage::write_summary(&state.control.usage.summary(*window).await?));
     }
     match (windows.len(), summaries.pop()) {
         (1, Some(only)) => Ok(answer::data(StatusCode::OK, only)?),

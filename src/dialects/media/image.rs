@@ -134,10 +134,8 @@ impl Wishes {
     }
 
     pub(super) fn may_use(&self, input: u64, image_input: u64) -> TokenUsage {
-        let quality = match self.asked.quality.as_deref() {
-            Some(quality @ ("low" | "medium" | "high")) => quality,
-            _ => "max",
-        };
+        let known = self.asked.quality.as_deref().filter(|quality| matches!(*quality, "low" | "medium" | "high"));
+        let quality = known.unwrap_or("max");
         self.usage(input, image_input, quality)
     }
 

@@ -220,7 +220,7 @@ async fn found(record: &mut Record, entry: &Entry) -> Answer {
 
 /// The failure of an equal request is this one's, too.
 async fn failed(record: &mut Record, denied: &Denied) -> Denied {
-    let twin = Denied { standing: record.standing(), ..denied.twin() };
+    let twin = Denied { standing: record.standing().map(Box::new), ..denied.twin() };
     record.settle(Ending::Error, Some(&twin.fault)).await;
     Denied { routing: record.routing(), ..twin }
 }

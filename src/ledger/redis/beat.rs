@@ -158,7 +158,7 @@ impl RedisLedger {
 
     /// Stores what Redis keeps for this replica though nobody here knows of it: an answer of Redis was lost on its way.
     async fn adopt(&self) -> Result<(), RedisError> {
-        let words = self.link.call(Step::Kept, &[self.setup.replica.clone()]).await?;
+        let words = self.link.call(Step::Kept, std::slice::from_ref(&self.setup.replica)).await?;
         for pair in words.chunks_exact(2) {
             let [field, text] = pair else { continue };
             if self.held.state().knows(field) {

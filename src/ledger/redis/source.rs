@@ -17,7 +17,7 @@ const SENTINEL_PORT: u16 = 26_379;
 /// Where Redis is.
 pub enum Source {
     /// At one address.
-    Server(Client),
+    Server(Box<Client>),
     /// Where the Sentinels say; they are asked anew for each connection.
     Watched(Box<tokio::sync::Mutex<SentinelClient>>),
 }
@@ -36,7 +36,7 @@ impl Source {
         match parsed.scheme() {
             "redis+sentinel" => watched(&parsed, false),
             "rediss+sentinel" => watched(&parsed, true),
-            _ => Client::open(url.expose_secret()).ok().map(Self::Server),
+            _ => Client::open(url.expose_secret()).ok().map(|client| Self::Server(Box::new(client))),
         }
     }
 
@@ -54,7 +54,7 @@ impl Source {
     /// Redis's own, where no Sentinel tells.
     pub async fn client(&self) -> Result<Client, RedisError> {
         match self {
-            Self::Server(client) => Ok(client.clone()),
+            Self::Server(client) => Ok(client.as_ref().clone()),
             Self::Watched(client) => client.lock().await.async_get_client().await,
         }
     }

@@ -353,7 +353,7 @@ struct PercentilesShape {
 }
 
 /// A summary, to be answered.
-pub(crate) fn write_summary(summary: WindowSummary) -> SummaryShape {
+pub(crate) fn write_summary(summary: &WindowSummary) -> SummaryShape {
     let all = write_part(&summary.summary.all);
     let named = |part: &SummaryPart| PartShape { public_model: Some(part.public_model.clone()), ..write_part(part) };
     SummaryShape {
