@@ -343,7 +343,7 @@ async fn a_redis_killed_and_started_empty_under_load_grants_no_budget_twice() {
                     Some((429, _)) => break,
                     _ => sleep(Duration::from_millis(200)).await,
                 }
-                assert!(from.elapsed() < DRAINED, "a caller was never answered: {called:?}");
+                assert!(from.elapsed() < 2 * DRAINED, "a caller was never answered: {called:?}");
             }
             done.fetch_add(1, Ordering::Relaxed);
         }
