@@ -205,11 +205,11 @@ async fn every_fault_of_a_provider_has_its_retries_its_fallback_and_its_circuit(
 async fn a_client_that_does_not_read_is_no_fault_of_the_provider() {
     let world = World::of(&["stub-flood"]).await;
     let settings =
-        json!({"allowedFails": 0, "executionPolicies": {"text.generate": {"idleMs": 200, "maxAttempts": 1}}});
+        json!({"allowedFails": 0, "executionPolicies": {"text.generate": {"idleMs": 1_000, "maxAttempts": 1}}});
     world.configure("PUT", "/admin/router-settings", &settings).await;
     let opened = world.open(&streamed("my/flood")).await;
-    // Five times as long as the provider may be silent.
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    // Twice as long as the provider may be silent.
+    tokio::time::sleep(Duration::from_secs(2)).await;
     let answer = opened.whole().await;
     assert!(answer.text().ends_with("data: [DONE]\n\n"), "all of it came");
     let pool = world.client.get("/v1/models/my/flood/deployments", Some(&world.key)).await;
