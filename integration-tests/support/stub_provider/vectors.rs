@@ -134,6 +134,9 @@ fn judgements(model: &str, body: &Value) -> Value {
             "category_scores": {"violence": if is_harm { 0.98 } else { 0.01 }, "hate": 0.002},
         })
     };
-    let results: Vec<Value> = inputs(body).iter().map(judge).collect();
+    // Parts of one message are judged as one.
+    let is_one = body["input"].as_array().is_some_and(|items| items.iter().any(Value::is_object));
+    let asked = if is_one { vec![body["input"].clone()] } else { inputs(body) };
+    let results: Vec<Value> = asked.iter().map(judge).collect();
     json!({"id": "modr-Stub5", "model": model, "results": results})
 }
