@@ -27,7 +27,7 @@ pub struct Pricing {
     pub tiers: Vec<PriceTier>,
     /// Other units: key such as `per_image`, `per_minute`, `per_search_unit`; nano-cents per unit.
     pub units: Vec<(String, NanoCents)>,
-    /// What rates of tokens are multiplied by under other terms: key is the word of a [`Service`], or `us`.
+    /// What rates of tokens are multiplied by under other terms: key is the word of a [`Service`](super::terms::Service), or `us`.
     pub factors: Vec<(String, Factor)>,
 }
 

@@ -64,7 +64,7 @@ impl TokenCounts {
     }
 }
 
-/// A request that ended. Names that a client made up have to be [`NONE`] by now.
+/// A request that ended. Names that a client made up have to be `none` by now.
 #[derive(Debug, Clone, Copy)]
 pub struct Ended<'a> {
     /// The public model that was asked for.
