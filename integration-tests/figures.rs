@@ -9,7 +9,7 @@
 #[path = "figures_propagation.rs"]
 mod propagation;
 #[path = "support/stub_provider/mod.rs"]
-#[expect(dead_code, reason = "part of it is for tests in the same process")]
+#[cfg_attr(not(test), expect(dead_code, reason = "part of it is for tests in the same process"))]
 mod stub_provider;
 
 use bytes::{Bytes, BytesMut};
