@@ -122,19 +122,22 @@ impl Gateway {
     /// What the caller is to be told, before anything of the answer was sent.
     pub async fn generate(&self, mut call: Call) -> Result<Answer, Denied> {
         let id = next_id(self.parts.clock.now(), self.parts.dice.as_ref());
-        let mut intake = self.intake(&call.snapshot, &call.caller, call.contract.as_str(), &call.request_id);
-        intake.tags.clone_from(&call.tags);
-        intake.request_bytes = call.body.len() as u64;
+        let (began, began_at) = (self.parts.clock.instant(), self.parts.clock.now());
         let body = std::mem::take(&mut call.body);
+        let request_bytes = body.len() as u64;
+        let (mut public_model, mut is_stream) = (String::new(), false);
         let mut note = |asked: &dyn Asked| {
-            asked.model().clone_into(&mut intake.public_model);
-            intake.is_stream = asked.is_stream();
+            asked.model().clone_into(&mut public_model);
+            is_stream = asked.is_stream();
         };
         let scanned = self.scan(call.contract, body, &call.caller, id, &mut note).await;
         let (asked, keep) = match scanned {
             Ok(scanned) => scanned,
             Err(fault) => {
-                self.refused(intake, &fault);
+                let intake = self.intake(&call.snapshot, &call.caller, call.contract.as_str(), &call.request_id);
+                let tags = call.tags;
+                let seen = Intake { tags, public_model, is_stream, request_bytes, began, began_at, ..intake };
+                self.refused(seen, &fault);
                 return Err(fault.into());
             }
         };

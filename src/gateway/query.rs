@@ -31,17 +31,21 @@ impl Gateway {
     /// # Errors
     /// What the caller is to be told; nothing of the answer was sent.
     pub async fn ask(&self, operation: Operation, mut call: Call) -> Result<Answer, Denied> {
-        let intake = self.intake(&call.snapshot, &call.caller, operation.as_str(), &call.request_id);
-        let mut intake = Intake { operation, tags: call.tags.clone(), request_bytes: call.body.len() as u64, ..intake };
+        let (began, began_at) = (self.parts.clock.instant(), self.parts.clock.now());
+        let request_bytes = call.body.len() as u64;
+        let (mut public_model, mut contract) = (String::new(), operation.as_str());
         let query = Query::scan(operation, std::mem::take(&mut call.body)).and_then(|query| {
-            query.model().clone_into(&mut intake.public_model);
-            intake.contract = query.contract();
-            call.caller.check_model(query.model()).map(|()| query)
+            contract = query.contract();
+            let checked = call.caller.check_model(query.model());
+            checked.inspect_err(|_| query.model().clone_into(&mut public_model)).map(|()| query)
         });
         match query {
             Ok(query) => Box::pin(self.perform(call, Arc::new(query), None)).await,
             Err(fault) => {
-                self.refused(intake, &fault);
+                let intake = self.intake(&call.snapshot, &call.caller, contract, &call.request_id);
+                let tags = call.tags;
+                let seen = Intake { operation, tags, public_model, request_bytes, began, began_at, ..intake };
+                self.refused(seen, &fault);
                 Err(fault.into())
             }
         }

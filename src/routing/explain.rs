@@ -109,6 +109,33 @@ pub struct Explanation {
     pub chains: Vec<ChainView>,
 }
 
+#[cfg(test)]
+impl Explanation {
+    /// What those answer, in tests, who know no deployment.
+    pub(crate) fn of_nothing(question: Question) -> Self {
+        let public_model = match question.shape {
+            Shape::Outline(outline) => outline.public_model,
+            Shape::Body(body) => body,
+        };
+        Self {
+            revision: Revision(1),
+            public_model,
+            operation: Operation::TextGenerate,
+            contract: "chat_completions",
+            refusal: None,
+            scope: "allowed",
+            limits: Vec::new(),
+            budget: None,
+            strategy: RoutingStrategy::SimpleShuffle,
+            pinned_by: None,
+            max_attempts: 4,
+            chain_serves: false,
+            candidates: Vec::new(),
+            chains: Vec::new(),
+        }
+    }
+}
+
 /// A limit of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LimitView {

@@ -197,26 +197,7 @@ impl crate::routing::ExplainRoute for NeverCalled {
         &self,
         question: crate::routing::explain::Question,
     ) -> crate::fault::Outcome<crate::routing::Explanation> {
-        let public_model = match question.shape {
-            crate::routing::explain::Shape::Outline(outline) => outline.public_model,
-            crate::routing::explain::Shape::Body(body) => body,
-        };
-        Ok(crate::routing::Explanation {
-            revision: crate::domain::ids::Revision(1),
-            public_model,
-            operation: crate::domain::operation::Operation::TextGenerate,
-            contract: "chat_completions",
-            refusal: None,
-            scope: "allowed",
-            limits: Vec::new(),
-            budget: None,
-            strategy: crate::domain::settings::RoutingStrategy::SimpleShuffle,
-            pinned_by: None,
-            max_attempts: 4,
-            chain_serves: false,
-            candidates: Vec::new(),
-            chains: Vec::new(),
-        })
+        Ok(crate::routing::Explanation::of_nothing(question))
     }
 }
 
