@@ -14,6 +14,7 @@ mod cli;
 mod count_tokens;
 #[cfg(test)]
 mod discovery;
+mod documents;
 #[cfg(test)]
 mod edges;
 mod embeddings;

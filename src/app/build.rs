@@ -41,6 +41,7 @@ use crate::config::{Config, upstream};
 use crate::control::replicas::Identity;
 use crate::control::system::Mode;
 use crate::control::{Control, CreateOptions, Parts as ControlParts, Propagation, Replicas, Usage};
+use crate::documents::Documents;
 use crate::domain::audit::Caller;
 use crate::domain::deployment::{DeploymentDraft, DeploymentSpec};
 use crate::domain::ids::Revision;
@@ -126,14 +127,23 @@ impl std::fmt::Debug for Running {
 /// # Errors
 /// What keeps it from starting, in words for the operator.
 pub async fn start(config: Config) -> Outcome<Running> {
-    Box::pin(start_among(config, Places::default())).await
+    Box::pin(start_on(config, Stage::default())).await
 }
 
-/// The same where hosts of URLs in requests are at other places, for tests: no setting leads here.
+/// What tests put in the place of the world around a gateway: no setting leads here.
+#[derive(Debug, Clone, Default)]
+pub struct Stage {
+    /// Where hosts of URLs in requests are.
+    pub places: Places,
+    /// The program that reads documents, instead of the running one.
+    pub program: Option<PathBuf>,
+}
+
+/// The same as [`start`] in a world of the caller's making.
 ///
 /// # Errors
 /// What keeps it from starting, in words for the operator.
-pub async fn start_among(config: Config, places: Places) -> Outcome<Running> {
+pub async fn start_on(config: Config, stage: Stage) -> Outcome<Running> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let began = clock.instant();
     for warning in &config.warnings {
@@ -232,7 +242,8 @@ pub async fn start_among(config: Config, places: Places) -> Outcome<Running> {
         publisher: Arc::clone(&publisher),
         master_key: master,
         client,
-        remote: RemoteContent::new(&calls, places)?,
+        remote: RemoteContent::new(&calls, stage.places)?,
+        documents: Documents::new(stage.program),
         clock: Arc::clone(&clock),
         dice: Arc::new(SystemEntropy::roll),
         spawn: Arc::new(tasks.clone()),

@@ -30,16 +30,22 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
-pub use build::{Running, start, start_among};
+pub use build::{Running, Stage, start, start_on};
 
 use crate::cli;
 use crate::config::logging::Logging;
 use crate::config::{self, Command, Config};
+use crate::documents::worker;
 use crate::fault::{Fault, Outcome};
 use crate::telemetry::log;
 
 /// Runs the command line to its end.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args: Vec<OsString> = args.into_iter().collect();
+    // Before anything of this process is looked at: what follows is a stranger's.
+    if args.get(1).is_some_and(|argument| argument == worker::ARGUMENT) {
+        return worker::main();
+    }
     match config::parse(args) {
         Ok(Command::Serve(config)) => serve_until_stopped(*config),
         Ok(Command::Migrate(config)) => with_runtime(&config.logging.clone(), store_command::migrate(*config)),
