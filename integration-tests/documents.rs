@@ -2,13 +2,14 @@
 
 use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use flate2::{Compress, Compression, FlushCompress};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::time::Instant;
 use unified_gateway::documents::{Documents, Unreadable};
 
 use crate::support::Answer;

@@ -2,6 +2,7 @@
 //! in the end.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -82,14 +83,14 @@ impl Texts {
             if matches!(media.source, Source::Text(_) | Source::Url(_)) {
                 continue;
             }
-            if !known.contains_key(&nth) {
-                let text = if self.is_pretence { Ok("text".to_owned()) } else { read(media, documents).await };
-                known.insert(nth, text);
-            }
-            match known.get(&nth) {
-                Some(Ok(text)) => chars += text.chars().count(),
-                Some(Err(why)) => return Err(Unusable { nth, why: why.clone() }),
-                None => {}
+            let text = match known.entry(nth) {
+                Entry::Occupied(text) => text.into_mut(),
+                Entry::Vacant(place) if self.is_pretence => place.insert(Ok("text".to_owned())),
+                Entry::Vacant(place) => place.insert(read(media, documents).await),
+            };
+            match text {
+                Ok(text) => chars += text.chars().count(),
+                Err(why) => return Err(Unusable { nth, why: why.clone() }),
             }
             if chars > MAX_CHARS {
                 return Err(Unusable { nth, why: Why::Unreadable(Unreadable::TooMuchText) });
