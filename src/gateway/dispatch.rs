@@ -571,7 +571,7 @@ impl Run {
             task: self.task.as_ref(),
             forwarded: &self.forwarded,
             prepared,
-            span: self.record.attempt_trace(),
+            span: self.record.attempt_trace().map(AsRef::as_ref),
             deadlines: self.deadlines(candidate),
             trace: &trace,
         })
