@@ -378,6 +378,7 @@ impl Run {
                     routing,
                     standing: None,
                     is_fallback: model != self.task.model(),
+                    finish_reason: reply.finish_reason,
                     is_complete,
                     model,
                 })
