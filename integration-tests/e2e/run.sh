@@ -144,6 +144,7 @@ suite node "$node/vectors.mjs"
 suite python media.py
 suite node "$node/media.mjs"
 suite python admin_grpc.py
+suite python metrics.py
 
 start_gateway described
 suite python openapi.py

@@ -302,7 +302,7 @@ pub async fn start_among(config: Config, places: Places) -> Outcome<Running> {
             sent,
             refusals,
             mode: storage.mode(),
-            postgres: storage.shared(),
+            database: storage.counted(),
             recorder: Arc::clone(&recorder),
         },
     );
