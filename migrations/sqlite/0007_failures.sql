@@ -11,6 +11,9 @@ CREATE INDEX operations_deployment_failed ON operations (deployment_id, id, outc
 CREATE INDEX operations_provider_failed ON operations (provider, id, outcome, http_status)
     WHERE outcome <> 'success' OR http_status <> 200;
 
+-- A provider's calls, as PostgreSQL has it.
+CREATE INDEX operations_provider ON operations (provider, id);
+
 -- A key's calls of one model, by the index of its calls.
 DROP INDEX operations_key;
 CREATE INDEX operations_key ON operations (key_id, id, public_model);

@@ -260,16 +260,17 @@ pub(super) fn by_request(request_id: &str) -> Statement {
 
 /// A page, one row longer than it will be.
 pub(super) fn page(dialect: Dialect, filter: &OperationFilter, page: &PageRequest) -> Statement {
-    // Two indexes are followed side by side in the order of ids, and only what is in both is looked up.
-    let are_paired = dialect == Dialect::Postgres && is_paired(filter);
-    let want = if are_paired { Want::Ids } else { Want::Pages };
+    // PostgreSQL follows two indexes side by side in the order of ids, and only what is in both is looked up. SQLite takes
+    // an index that has all it needs to tell ids, and not one after which it has to look each row up.
+    let is_by_ids = dialect == Dialect::Sqlite || is_paired(filter);
+    let want = if is_by_ids { Want::Ids } else { Want::Pages };
     let (mut sql, id) = matching(dialect, want, filter);
     if let Some(after) = page.after {
         sql.add(" AND ").add(id).add(" < ").value(Value::Id(after));
     }
     sql.add(" ORDER BY ").add(id).add(" DESC LIMIT ").number(page.limit.clamp(1, PageRequest::MAX_LIMIT) + 1);
     sql.add(" OFFSET ").number(page.offset.min(PageRequest::MAX_OFFSET));
-    if are_paired {
+    if is_by_ids {
         sql.text = format!("SELECT {COLUMNS} FROM operations WHERE id IN ({}) ORDER BY id DESC", sql.text);
     }
     sql
@@ -383,8 +384,8 @@ pub(super) fn matching(dialect: Dialect, want: Want, filter: &OperationFilter) -
             &["id"]
         }
         Some(tag) => {
-            // For a page the rows of the tag lead, in the order of their ids, and each is looked up: SQLite keeps the order
-            // of a cross join, PostgreSQL does not look behind an offset.
+            // For a page the rows of the tag lead, in the order of their ids: SQLite keeps the order of a cross join,
+            // PostgreSQL does not look behind an offset.
             sql.add("operation_tags").add(match (dialect, want) {
                 (Dialect::Postgres, Want::Pages) => {
                     " JOIN LATERAL (SELECT * FROM operations WHERE id = operation_id OFFSET 0) AS operations ON true"

@@ -249,8 +249,7 @@ pub(super) fn days_of(dialect: Dialect, filter: &OperationFilter) -> Option<Stat
     // One index leads to the rows of a key and model together, two side by side to those of a tag and something else.
     let is_led = count == 2 && filter.key.is_some() && filter.public_model.is_some();
     let is_led = is_led || (dialect == Dialect::Postgres && is_paired(filter));
-    let has_no_index = dialect == Dialect::Sqlite && filter.provider.is_some();
-    if is_led || (count < 2 && !has_no_index) {
+    if is_led || count < 2 {
         return None;
     }
     let mut rows = Statement::new(" FROM usage_days WHERE tag = ");

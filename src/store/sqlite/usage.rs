@@ -26,8 +26,8 @@ use crate::domain::window::Window;
 use crate::store::sums::{Addition, Additions, DAYS_OF_TAGS, Tagged};
 use crate::store::usage::{Attempt, Question, id_at, json, parts_of, port_error};
 
-/// Rows forgotten in one transaction, so that nobody waits for long.
-const ROWS_PER_STEP: u32 = 500;
+/// Rows forgotten in one transaction, so that nobody waits for longer than some milliseconds.
+const ROWS_PER_STEP: u32 = 100;
 
 /// Numbers the transactions that store records, for whoever follows them.
 const NEXT_NUMBER: &str = "UPDATE record_sequence SET last = last + 1";
