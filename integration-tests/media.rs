@@ -7,9 +7,9 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
-use crate::support::Answer;
 use crate::support::stub_provider::media::PIXEL;
-use crate::support::wait::soon;
+use crate::support::wait::{soon, until};
+use crate::support::{Answer, MASTER_KEY};
 use crate::world::World;
 
 const LISTEN: &str = "/v1/audio/transcriptions";
@@ -471,4 +471,29 @@ fn resident_mib() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() / 1024
+}
+
+#[tokio::test]
+async fn what_is_refused_is_recorded_with_its_size() {
+    let world = World::of(&[]).await;
+    let pdf = [b"%PDF-1.7".to_vec(), vec![b' '; 5_000]].concat();
+    let form_of = |fields: &[Field<'_>]| form(fields).len();
+    let unread = [Text("model", "listen"), File("file", "a.wav", &pdf)];
+    let sound = wav();
+    let wrong = [Text("model", "listen"), Text("temperature", "hot"), File("file", "a.wav", &sound)];
+    let no_prompt = json!({"model": "draw", "promt": "a cat"});
+    let refused = [
+        // What was read when it was clear: all of it, as it lies in one piece.
+        (upload(&world, LISTEN, &unread).await, form_of(&unread)),
+        (upload(&world, LISTEN, &wrong).await, "listen".len() + "hot".len() + sound.len()),
+        (post(&world, DRAW, &no_prompt).await, no_prompt.to_string().len()),
+    ];
+    for (answer, bytes) in refused {
+        assert!((400..500).contains(&answer.status), "{}", answer.text());
+        let id = answer.header("x-request-id").unwrap();
+        let path = format!("/admin/logs/{id}");
+        until("the record", async || world.client.get(&path, Some(MASTER_KEY)).await.status == 200).await;
+        let record = world.configure("GET", &path, &Value::Null).await;
+        assert_eq!(record["requestBytes"], json!(bytes), "{record}");
+    }
 }
