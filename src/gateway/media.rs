@@ -19,7 +19,7 @@ use super::{Denied, Gateway, Parts, sound};
 use crate::canonical::text::Steps;
 use crate::canonical::{BodyPart, TokenUsage};
 use crate::dialects::media::{
-    self, Edit, Found, Generation, MediaRecipient, Medium, Penned, PennedBody, Speech, SpeechAnswer, Transcription,
+    self, Drawing, Found, MediaRecipient, Medium, Penned, PennedBody, Speech, SpeechAnswer, Transcription,
 };
 use crate::dialects::native::{NativeReply, NativeStream, ProviderError, ReplyError};
 use crate::dialects::question::{self, Answered, Sending};
@@ -72,7 +72,7 @@ impl Gateway {
     /// # Errors
     /// What the caller is to be told; nothing of the answer was sent.
     pub async fn draw(&self, mut call: Call) -> Result<Answer, Denied> {
-        let scanned = Generation::scan(std::mem::take(&mut call.body));
+        let scanned = Drawing::of_text(std::mem::take(&mut call.body));
         let asked = self.in_scope(&call, Operation::ImageGenerate, scanned)?;
         self.serve(call, Box::new(asked), None).await
     }
@@ -83,8 +83,8 @@ impl Gateway {
     /// What the caller is to be told; nothing of the answer was sent.
     pub async fn edit(&self, mut call: Call, form: Option<Uploaded>) -> Result<Answer, Denied> {
         let read = match &form {
-            Some(form) => Edit::read(form.form().clone()),
-            None => Edit::scan(std::mem::take(&mut call.body)),
+            Some(form) => Drawing::of_form(form.form().clone()),
+            None => Drawing::of_images(std::mem::take(&mut call.body)),
         };
         let asked = self.in_scope(&call, Operation::ImageEdit, read)?;
         self.serve(call, Box::new(asked), form).await
@@ -198,6 +198,10 @@ impl Task for MediaTask {
 
     fn is_stream(&self) -> bool {
         self.asked.is_stream()
+    }
+
+    fn asks_stream(&self, candidate: &Candidate) -> bool {
+        find(&candidate.target).is_ok_and(|provider| self.asked.asks_stream(&self.recipient(candidate, provider)))
     }
 
     fn transports(&self) -> &'static [Transport] {
