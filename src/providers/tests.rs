@@ -1,5 +1,7 @@
 //! Addresses, presets and the documented table.
 
+mod fields;
+
 use super::*;
 use std::collections::BTreeSet;
 
