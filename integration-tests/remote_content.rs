@@ -104,7 +104,7 @@ async fn world() -> (World, Files, TempDir) {
 }
 
 async fn deploy_gemini(world: &World, public: &str, fixture: &str, priority: i32) {
-    let entry = json!({"operations": {"text.generate": {"capabilities": {"vision": true}, "maxOutputTokens": 8000}}});
+    let entry = json!({"operations": {"text.generate": {"capabilities": {"vision": true, "pdfInput": true}, "maxOutputTokens": 8000}}});
     let deployment = json!({
         "publicModel": public, "provider": "googleaistudio", "upstreamModel": fixture, "catalogEntry": entry,
         "priority": priority,

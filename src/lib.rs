@@ -25,6 +25,7 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod dialects;
+pub mod documents;
 pub mod domain;
 pub mod fault;
 pub mod gateway;

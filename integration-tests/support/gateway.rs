@@ -2,10 +2,11 @@
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use unified_gateway::app::{self, Running};
+use unified_gateway::app::{self, Running, Stage};
 use unified_gateway::config::{Command, Config, Surroundings, parse_with};
 use unified_gateway::transport::Places;
 
@@ -62,8 +63,10 @@ impl TestGateway {
 
     /// The same where hosts of content are at these places.
     pub(crate) async fn among(variables: &[(&str, &str)], places: Places) -> Self {
+        let program = Some(PathBuf::from(env!("CARGO_BIN_EXE_unified-gateway")));
+        let stage = Stage { places, program };
         let folder = TempDir::new().unwrap();
-        let running = Box::pin(app::start_among(settings(folder.path(), variables), places)).await.unwrap();
+        let running = Box::pin(app::start_on(settings(folder.path(), variables), stage)).await.unwrap();
         let address = running.http_address;
         let stub = StubProvider::start().await;
         Self { running: Some(running), folder, stub, client: Client::new(address), address }

@@ -35,8 +35,8 @@ pub struct Failure {
     pub retry_after: Option<Duration>,
     /// The provider's words and the field they name, for a caller who can mend the request. Sanitised.
     pub detail: Option<Detail>,
-    /// Our own refusal to send it to this candidate: another may still take it.
-    pub refused_as: Option<Kind>,
+    /// Our own refusal to send it to this candidate, with its code: another may still take it.
+    pub refused_as: Option<(Kind, Option<&'static str>)>,
     /// Whether it is a bound of ours that was met, which says nothing of the provider.
     pub is_ours: bool,
     /// For the log: what happened, without secrets.
@@ -83,7 +83,7 @@ impl Failure {
         Self {
             class: FailureClass::Request,
             detail: Some(Detail { message: fault.message().to_owned(), param: fault.at().map(str::to_owned) }),
-            refused_as: Some(fault.kind()),
+            refused_as: Some((fault.kind(), fault.error_code())),
             ..Self::transient(Repeat::Safe, "the request cannot be prepared for this deployment")
         }
     }
@@ -104,8 +104,9 @@ impl Failure {
 
     /// What the caller is told when this is what ends the request.
     pub fn to_fault(&self, detail: ErrorDetail) -> Fault {
-        if let (Some(kind), Some(words)) = (self.refused_as, &self.detail) {
+        if let (Some((kind, code)), Some(words)) = (self.refused_as, &self.detail) {
             let fault = Fault::new(kind).say(words.message.clone()).because(self.cause.clone());
+            let fault = if let Some(code) = code { fault.code(code) } else { fault };
             return match &words.param {
                 Some(param) => fault.param(param.clone()),
                 None => fault,

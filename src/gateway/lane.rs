@@ -9,8 +9,9 @@ use bytes::{Bytes, BytesMut};
 use tokio::time::Instant;
 
 use super::Parts;
+use super::attachments::{self, Texts};
 use super::failure::Failure;
-use super::materialise::{Gathered, Unusable};
+use super::materialise::Gathered;
 use super::prepare::{Manner, Prepared, prepare};
 use super::task::Task;
 use crate::canonical::Wire;
@@ -25,12 +26,11 @@ use crate::dialects::{
     self, Addressee, Asked, Encode, Frame, NativeReply, NativeStream, ProviderError, ReplyError, Written, state,
 };
 use crate::domain::operation::{Operation, Transport};
-use crate::fault::{Fault, Outcome};
+use crate::fault::Outcome;
 use crate::ledger::estimate::Size;
 use crate::providers::echo::{self, Options};
 use crate::providers::{self, Named, Provider};
 use crate::routing::{Candidate, Target};
-use crate::transport::RemoteContent;
 
 /// A request and what is known of it.
 #[derive(Debug)]
@@ -42,6 +42,9 @@ pub(super) struct Asking {
     has_tags: bool,
     /// Content that it names by URL, as far as a candidate needed it.
     gathered: Gathered,
+    /// Files that a candidate got as text.
+    texts: Texts,
+    has_files: OnceLock<bool>,
     answer_id: String,
     created: i64,
     /// What the client calls its session.
@@ -52,8 +55,17 @@ impl Asking {
     /// `answer_id` names the answer where its provider does not; `created` is in seconds since the Unix epoch.
     pub(super) fn new(asked: Box<dyn Asked>, answer_id: String, created: i64) -> Self {
         let has_tags = state::is_in(asked.bytes());
-        let gathered = Gathered::default();
-        Self { asked, canonical: OnceLock::new(), has_tags, gathered, answer_id, created, session: None }
+        Self {
+            asked,
+            canonical: OnceLock::new(),
+            has_tags,
+            gathered: Gathered::default(),
+            texts: Texts::default(),
+            has_files: OnceLock::new(),
+            answer_id,
+            created,
+            session: None,
+        }
     }
 
     /// The same within a session that the client has named.
@@ -61,9 +73,9 @@ impl Asking {
         Self { session, ..self }
     }
 
-    /// The same for a request that is not made: what it names by URL is not fetched.
+    /// The same for a request that is not made: what it names by URL is not fetched, and no file is read.
     pub(super) fn not_made(self) -> Self {
-        Self { gathered: Gathered::pretence(), ..self }
+        Self { gathered: Gathered::pretence(), texts: Texts::pretence(), ..self }
     }
 
     pub(super) fn asked(&self) -> &dyn Asked {
@@ -90,25 +102,49 @@ impl Asking {
         candidate: &Candidate,
         provider: &Provider,
         wire: Wire,
-        remote: &RemoteContent,
+        parts: &Parts,
     ) -> Outcome<(Written, bool)> {
         let to = addressee(&candidate.target, provider);
-        let reads = |named, url: &str| providers::reads_url(provider, candidate.transport, named, url);
-        // What cannot be read passes natively all the same: the provider judges it.
-        let read = self.may_name(wire, reads(Named::Image, ""), reads(Named::File, "")).then(|| self.canonical().ok());
-        let inlined = match read.flatten() {
-            Some(request) => {
-                self.gathered.inline(request, remote, reads).await.map_err(|unusable| self.place(&unusable))?
-            }
-            None => None,
+        let needs_text = !takes_files(candidate, provider) && self.has_files();
+        let reads = |named, url: &str| match named {
+            Named::File if needs_text => false,
+            named => providers::reads_url(provider, candidate.transport, named, url),
         };
-        let is_native = inlined.is_none() && self.is_native(wire) && !self.rewrites_effort(candidate, provider, wire);
-        let written = match inlined {
+        let needs_content = self.may_name(wire, reads(Named::Image, ""), reads(Named::File, ""));
+        // What cannot be read passes natively all the same: the provider judges it.
+        let read = (needs_content || needs_text).then(|| self.canonical().ok()).flatten();
+        let mut changed = None;
+        if let Some(request) = read.filter(|_| needs_content) {
+            let inlined = self.gathered.inline(request, &parts.remote, reads).await;
+            changed = inlined.map_err(|unusable| unusable.to_fault(self.asked.bytes()))?;
+        }
+        let mut files_as_text = false;
+        if let Some(request) = read.filter(|_| needs_text) {
+            let request = changed.as_ref().unwrap_or(request);
+            let read = self.texts.replace(request, &parts.documents).await;
+            if let Some(read) = read.map_err(|unusable| unusable.to_fault(self.asked.bytes()))? {
+                files_as_text = true;
+                changed = Some(read);
+            }
+        }
+        let is_native = changed.is_none() && self.is_native(wire) && !self.rewrites_effort(candidate, provider, wire);
+        let mut written = match changed {
             Some(request) => dialects::transport(wire).write_request(&request, &to),
             None if is_native => self.asked.for_upstream(&to),
             None => dialects::transport(wire).write_request(self.canonical()?, &to),
-        };
-        written.map(|written| (written, is_native))
+        }?;
+        if files_as_text {
+            written.dropped.push(Cow::Borrowed(attachments::DROPPED));
+        }
+        Ok((written, is_native))
+    }
+
+    /// Whether it brings files, as far as its bytes tell.
+    fn has_files(&self) -> bool {
+        *self.has_files.get_or_init(|| {
+            let bytes = self.asked.bytes();
+            attachments::TYPES.iter().any(|word| memchr::memmem::find(bytes, word.as_bytes()).is_some())
+        })
     }
 
     /// Whether its word for effort becomes a number, which a translation sees to, also between equal wires.
@@ -122,12 +158,8 @@ impl Asking {
     /// vain.
     fn may_name(&self, wire: Wire, reads_images: bool, reads_files: bool) -> bool {
         let has = |word: &[u8]| memchr::memmem::find(self.asked.bytes(), word).is_some();
-        let names_files = || self.asked.wire() != wire || has(b"\"file_data\"") || has(b"\"file_url\"");
+        let names_files = || self.asked.wire() != wire || self.has_files();
         has(b"ttps:") && (!reads_images || (!reads_files && names_files()))
-    }
-
-    fn place(&self, unusable: &Unusable) -> Fault {
-        unusable.to_fault(self.asked.bytes())
     }
 
     /// The step of the ladder that is asked for, and the one that the candidate is asked for in its place.
@@ -237,6 +269,19 @@ impl Task for Asking {
         key.filter(|key| !key.is_empty()).map(Cow::Owned)
     }
 
+    /// Files that go as text cost more of it than breakpoints of a prompt's cache.
+    fn loss(&self, candidate: &Candidate) -> u8 {
+        let provider = providers::find(&candidate.target.provider);
+        let files = provider.is_some_and(|provider| !takes_files(candidate, provider)) && self.has_files();
+        let keeps = match candidate.transport {
+            Transport::Messages => true,
+            Transport::ChatCompletions => provider.is_some_and(|provider| provider.quirks.takes_cache_control),
+            _ => false,
+        };
+        let breakpoints = !keeps && memchr::memmem::find(self.asked.bytes(), b"\"cache_control\"").is_some();
+        2 * u8::from(files) + u8::from(breakpoints)
+    }
+
     /// Longer for a model that thinks first.
     fn first_output_ms(&self, target: &Target) -> u32 {
         let profile = target.resolved.operations.get(&Operation::TextGenerate).map(|operation| &operation.profile);
@@ -339,6 +384,16 @@ pub(super) fn wire_of(transport: Transport) -> Option<Wire> {
         Transport::Messages => Some(Wire::Messages),
         Transport::GenerateContent => Some(Wire::GenerateContent),
         _ => None,
+    }
+}
+
+/// Whether a candidate reads documents by itself: what is known of its model decides, else its wire.
+fn takes_files(candidate: &Candidate, provider: &Provider) -> bool {
+    let target = &candidate.target;
+    let operation = target.resolved.operations.get(&Operation::TextGenerate);
+    match operation.filter(|_| !target.is_unknown_model()) {
+        Some(operation) => operation.profile.pdf_input,
+        None => providers::takes_files(provider, candidate.transport),
     }
 }
 

@@ -25,6 +25,7 @@
 
 mod account;
 pub mod admission;
+mod attachments;
 pub mod attempt;
 pub mod caching;
 pub mod count;
@@ -76,6 +77,7 @@ pub use crate::transport::{Upload, UploadWriter, Uploads};
 /// What a request is served by; taken once with [`Gateway::snapshot`].
 pub use crate::routing::Snapshot;
 
+use crate::documents::Documents;
 use crate::fault::Fault;
 use crate::ledger::Ledger;
 use crate::ledger::estimate::Learned;
@@ -153,6 +155,8 @@ pub struct Parts {
     pub client: HttpClient,
     /// Fetches content that clients name by URL.
     pub remote: RemoteContent,
+    /// Extracts the text of documents for models that read none.
+    pub documents: Documents,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Answers a number below its argument.

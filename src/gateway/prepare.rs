@@ -59,8 +59,8 @@ pub(super) async fn prepare(
     }
     let wire = wire_of(candidate.transport)
         .ok_or_else(|| Failure::configuration("the wire shape generates no text".to_owned()))?;
-    let writing = timeout_at(end, asking.write(candidate, provider, wire, &parts.remote));
-    let written = writing.await.map_err(|_| Failure::timed_out("content by URL took too long"))?;
+    let writing = timeout_at(end, asking.write(candidate, provider, wire, parts));
+    let written = writing.await.map_err(|_| Failure::timed_out("content of the request took too long"))?;
     let written = written.and_then(|(written, is_native)| Ok((follow(manner, asking, wire, written)?, is_native)));
     let (Written { body, dropped }, is_native) = written.map_err(|fault| Failure::refused(&fault))?;
     let steps = asking.steps(candidate, provider, &dropped);

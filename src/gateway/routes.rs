@@ -65,7 +65,24 @@ impl<'a> Routes<'a> {
         let is_pinned = self.snapshot.settings().pins_sessions(public_model);
         let session = if is_pinned { self.task.session() } else { None };
         let wants = Wants { session: session.as_deref(), ..self.wants(public_model) };
-        plan(self.snapshot, wants, &look, &mut |below| dice(below))
+        let mut plan = plan(self.snapshot, wants, &look, &mut |below| dice(below))?;
+        // Nobody but its maker can read state: that one stays the first.
+        if plan.pinned_by != Some("state") && self.prefer(&mut plan.candidates) {
+            plan.pinned_by = Some("content");
+        }
+        Ok(plan)
+    }
+
+    /// Within a tier, puts those in front that lose less of the request. Says whether the first is another now.
+    fn prefer(&self, candidates: &mut [Candidate]) -> bool {
+        let first = candidates.first().map(|candidate| candidate.target.id);
+        let rank = |candidate: &Candidate| (candidate.target.priority, candidate.target.weight == 0);
+        for tier in candidates.chunk_by_mut(|one, other| rank(one) == rank(other)) {
+            if tier.len() > 1 {
+                tier.sort_by_cached_key(|candidate| self.task.loss(candidate));
+            }
+        }
+        first != candidates.first().map(|candidate| candidate.target.id)
     }
 
     /// Candidates of a chain, each once.

@@ -71,6 +71,11 @@ pub(super) trait Task: Send + Sync {
         None
     }
 
+    /// How much of it a candidate loses, compared with others: those of a tier that lose less are tried first.
+    fn loss(&self, _candidate: &Candidate) -> u8 {
+        0
+    }
+
     /// How long the first output of a stream may take at a deployment, where the operator has not said.
     fn first_output_ms(&self, _target: &Target) -> u32 {
         0

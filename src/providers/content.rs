@@ -43,6 +43,11 @@ const HOSTS: &[(&str, Reads)] = &[
     ("openrouter", Reads::Everything),
 ];
 
+/// Hosts whose chats have the part `file` (platform.openai.com/docs/guides/pdf-files,
+/// openrouter.ai/docs/features/multimodal/pdfs, vercel.com/docs/ai-gateway/openai-compat).
+const CHATS_WITH_FILES: &[&str] =
+    &["openai", "azureopenai", "azurefoundry", "openrouter", "vercel", "litellm", "requesty"];
+
 /// Whether a provider reads what is at a URL by itself.
 #[must_use]
 pub fn reads_url(provider: &Provider, transport: Transport, named: Named, url: &str) -> bool {
@@ -55,9 +60,28 @@ pub fn reads_url(provider: &Provider, transport: Transport, named: Named, url: &
     }
 }
 
+/// Whether a provider takes documents in this wire, where nothing is known of the model.
+#[must_use]
+pub fn takes_files(provider: &Provider, transport: Transport) -> bool {
+    // Of the OpenAI-style hosts few document the `file` part of a chat; the others refuse it or read past it.
+    transport != Transport::ChatCompletions || CHATS_WITH_FILES.contains(&provider.name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_chat_has_files_where_its_host_says_so() {
+        for (host, transport, takes) in [
+            ("openai", Transport::ChatCompletions, true),
+            ("openaicompatible", Transport::ChatCompletions, false),
+            ("openaicompatible", Transport::Responses, true),
+            ("anthropic", Transport::Messages, true),
+        ] {
+            assert_eq!(takes_files(find(host).unwrap(), transport), takes, "{host} {transport:?}");
+        }
+    }
     use crate::providers::find;
 
     #[test]

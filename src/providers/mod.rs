@@ -17,7 +17,7 @@ use bytes::Bytes;
 use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 
-pub use content::{Named, reads_url};
+pub use content::{Named, reads_url, takes_files};
 pub use conventional::conventional_name;
 pub use endpoint::Endpoint;
 pub use judge::{FailureClass, Verdict};
