@@ -211,7 +211,7 @@ mod tests {
         PictureRelay::new(transport, &Wishes::read(text).unwrap(), "image_generation", 7)
     }
 
-    fn content(parts: Value, finish: Option<&str>) -> Value {
+    fn content(parts: &Value, finish: Option<&str>) -> Value {
         json!({"candidates": [{"content": {"parts": parts}, "finishReason": finish}],
             "usageMetadata": {"promptTokenCount": 3, "candidatesTokenCount": 9, "thoughtsTokenCount": 2}})
     }
@@ -257,9 +257,9 @@ mod tests {
     #[test]
     fn thoughts_and_the_picture_itself_are_partial_images_as_far_as_they_are_asked_for() {
         let events = [
-            content(json!([{"text": "Here"}, picture("VEg=", true)]), None),
-            content(json!([picture("QUE=", false)]), None),
-            content(json!([]), Some("STOP")),
+            content(&json!([{"text": "Here"}, picture("VEg=", true)]), None),
+            content(&json!([picture("QUE=", false)]), None),
+            content(&json!([]), Some("STOP")),
         ];
         for (partials, expected) in [
             (0, vec![("completed", "QUE=", 11)]),
@@ -288,15 +288,15 @@ mod tests {
             other => panic!("{other:?}"),
         };
         let google = || relay(Transport::GenerateContent, 0);
-        assert_eq!(code(google(), &[content(json!([]), Some("IMAGE_SAFETY"))]), "content_policy_violation");
-        assert_eq!(code(google(), &[content(json!([{"text": "no"}]), Some("STOP"))]), "no_image");
+        assert_eq!(code(google(), &[content(&json!([]), Some("IMAGE_SAFETY"))]), "content_policy_violation");
+        assert_eq!(code(google(), &[content(&json!([{"text": "no"}]), Some("STOP"))]), "no_image");
         assert_eq!(code(google(), &[json!({"promptFeedback": {"blockReason": "SAFETY"}})]), "content_policy_violation");
         assert_eq!(code(google(), &[json!({"error": {"code": 503, "status": "UNAVAILABLE"}})]), "UNAVAILABLE");
         let chat = || relay(Transport::ChatCompletions, 0);
         assert_eq!(code(chat(), &[delta(&[], Some("stop"))]), "no_image");
         assert_eq!(code(chat(), &[json!("[DONE]")]), "no_image");
-        assert_eq!(told(google(), &[content(json!([picture("QUE=", false)]), None)]).unwrap(), Vec::<Value>::new());
-        let many = content(json!(vec![picture("QUE=", false); 17]), None);
+        assert_eq!(told(google(), &[content(&json!([picture("QUE=", false)]), None)]).unwrap(), Vec::<Value>::new());
+        let many = content(&json!(vec![picture("QUE=", false); 17]), None);
         assert!(matches!(told(google(), &[many]), Err(StreamError::Malformed(_))));
         assert!(matches!(told(google(), &[json!("{")]), Err(StreamError::Malformed(_))));
     }
