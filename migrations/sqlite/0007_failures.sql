@@ -17,3 +17,11 @@ CREATE INDEX operations_provider ON operations (provider, id);
 -- A key's calls of one model, by the index of its calls.
 DROP INDEX operations_key;
 CREATE INDEX operations_key ON operations (key_id, id, public_model);
+
+-- How long slow ones took, so that those of a bound in between need no look at the record.
+DROP INDEX operations_10s;
+DROP INDEX operations_60s;
+DROP INDEX operations_300s;
+CREATE INDEX operations_10s ON operations (id, duration_ms) WHERE duration_ms >= 10000;
+CREATE INDEX operations_60s ON operations (id, duration_ms) WHERE duration_ms >= 60000;
+CREATE INDEX operations_300s ON operations (id, duration_ms) WHERE duration_ms >= 300000;

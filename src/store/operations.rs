@@ -264,10 +264,7 @@ pub(super) fn page(dialect: Dialect, filter: &OperationFilter, page: &PageReques
     // an index that has all it needs to tell ids, and not one after which it has to look each row up.
     let is_by_ids = dialect == Dialect::Sqlite || is_paired(filter);
     let want = if is_by_ids { Want::Ids } else { Want::Pages };
-    let (mut sql, id) = matching(dialect, want, filter);
-    if let Some(after) = page.after {
-        sql.add(" AND ").add(id).add(" < ").value(Value::Id(after));
-    }
+    let (mut sql, id) = matching(dialect, want, filter, page.after);
     sql.add(" ORDER BY ").add(id).add(" DESC LIMIT ").number(page.limit.clamp(1, PageRequest::MAX_LIMIT) + 1);
     sql.add(" OFFSET ").number(page.offset.min(PageRequest::MAX_OFFSET));
     if is_by_ids {
@@ -370,8 +367,13 @@ pub(super) enum Want {
     Rows,
 }
 
-/// `SELECT … FROM … WHERE …`, and the column that rows are ordered by.
-pub(super) fn matching(dialect: Dialect, want: Want, filter: &OperationFilter) -> (Statement, &'static str) {
+/// `SELECT … FROM … WHERE …` of those before an id, and the column that rows are ordered by.
+pub(super) fn matching(
+    dialect: Dialect,
+    want: Want,
+    filter: &OperationFilter,
+    before: Option<Uuid>,
+) -> (Statement, &'static str) {
     let what = match want {
         Want::Pages => COLUMNS,
         Want::Ids => "id",
@@ -397,7 +399,7 @@ pub(super) fn matching(dialect: Dialect, want: Want, filter: &OperationFilter) -
         }
     };
     for id in ids {
-        within_time(&mut sql, filter, id);
+        within_time(&mut sql, filter, id, before);
     }
     began_within(&mut sql, filter);
     conditions(&mut sql, dialect, filter);
@@ -411,13 +413,15 @@ const fn joined(dialect: Dialect) -> &'static str {
     }
 }
 
-/// Bounds on ids lead to the rows.
-fn within_time(sql: &mut Statement, filter: &OperationFilter, id: &str) {
+/// Bounds on ids lead to the rows. SQLite goes by one bound on either side and reads all rows up to the other, so there
+/// is only the closer one.
+fn within_time(sql: &mut Statement, filter: &OperationFilter, id: &str, before: Option<Uuid>) {
     if let Some(start) = filter.start {
         sql.add(" AND ").add(id).add(" >= ").value(Value::Id(id_at(start.unix_ms().saturating_sub(SLACK_MS))));
     }
-    if let Some(end) = filter.end {
-        sql.add(" AND ").add(id).add(" < ").value(Value::Id(id_at(end.unix_ms())));
+    let end = filter.end.map(|end| id_at(end.unix_ms()));
+    if let Some(before) = end.into_iter().chain(before).min() {
+        sql.add(" AND ").add(id).add(" < ").value(Value::Id(before));
     }
 }
 
@@ -502,7 +506,7 @@ pub(super) fn tail(
         sql.add(" AND EXISTS (SELECT 1 FROM operation_tags WHERE operation_id = id AND tag = ");
         sql.value(Value::Text(tag.clone())).add(")");
     }
-    within_time(&mut sql, filter, "id");
+    within_time(&mut sql, filter, "id", None);
     began_within(&mut sql, filter);
     conditions(&mut sql, dialect, filter);
     sql.add(" ORDER BY stored_in, id LIMIT ").number(limit);
@@ -532,6 +536,20 @@ pub(super) fn to_batch(rows: Vec<(i64, OperationRecord)>, after: TailPosition, h
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn there_is_one_bound_on_either_side_of_the_ids_of_a_page() {
+        let end = 100_000;
+        let filter = OperationFilter { end: Some(Timestamp::from_unix_ms(end)), ..OperationFilter::default() };
+        for (after, expected) in [(None, id_at(end)), (Some(id_at(50)), id_at(50)), (Some(id_at(200_000)), id_at(end))]
+        {
+            let page = PageRequest { after, ..PageRequest::default() };
+            for dialect in [Dialect::Sqlite, Dialect::Postgres] {
+                let sql = super::page(dialect, &filter, &page);
+                assert_eq!(sql.values, [Value::Id(expected)], "{after:?} {}", sql.text);
+            }
+        }
+    }
 
     #[test]
     fn only_the_ends_of_a_range_are_counted_by_the_times_of_records() {

@@ -310,7 +310,7 @@ fn of_records(dialect: Dialect, query: &UsageQuery) -> Statement {
         sql.add(&format!("COALESCE(CAST(SUM({name}) AS BIGINT), 0) AS {name}, "));
     }
     sql.add("COUNT(*) FILTER (WHERE cost_nanocents IS NULL) AS unpriced");
-    let (matching, _) = matching(dialect, Want::Rows, &query.filter);
+    let (matching, _) = matching(dialect, Want::Rows, &query.filter, None);
     sql.add(" FROM (").add(&matching.text).add(") AS matching");
     sql.values.extend(matching.values);
     if query.group_by.contains(&UsageDimension::Tag) {
