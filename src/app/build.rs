@@ -54,7 +54,7 @@ use crate::gateway::{Bounds, Caching, ErrorDetail, Gateway, Parts as GatewayPart
 use crate::ledger::Ledger;
 use crate::ledger::memory::MemoryLedger;
 use crate::ledger::redis::{RedisHealth, RedisLedger, RedisLink, Setup, beat, close};
-use crate::ledger::settle::Recorder;
+use crate::ledger::settle::{Journal, Recorder};
 use crate::ledger::spool::{MOST_BYTES, Spool};
 use crate::providers;
 use crate::routing::{Health, ProbeDeployment, Publisher, Shared, Snapshot};
@@ -161,6 +161,7 @@ pub async fn start_on(config: Config, stage: Stage) -> Outcome<Running> {
     }
     let fails_open = store_settings.databases.as_ref().is_some_and(|databases| databases.fails_open);
     let spool = store_settings.databases.as_ref().and_then(|_| spool(&store_settings.data_dir));
+    let journal_folder = store_settings.databases.is_none().then(|| store_settings.data_dir.join("journal"));
     let retention_days = store_settings.operations_retention_days;
     let (storage, secrets) = Storage::open(store_settings, security).await?;
     let storage = Arc::new(storage);
@@ -196,8 +197,11 @@ pub async fn start_on(config: Config, stage: Stage) -> Outcome<Running> {
     let recorder = Recorder::new(storage.stores().usage, Arc::clone(&clock));
     let recorder = Arc::new(match spool {
         Some(spool) => recorder.with_spool(spool),
-        None => recorder,
+        None => journaled(recorder, journal_folder.as_deref()),
     });
+    if let Err(error) = recorder.recover().await {
+        tracing::warn!(%error, "records that an ended process left cannot be stored now; they will be");
+    }
     let redis = redis.map(|link| {
         let setup = Setup { replica: identity.id.as_uuid().to_string(), fails_open, youth: LEDGER_YOUTH };
         let ledger = Arc::new(RedisLedger::new(link, setup, Arc::clone(&recorder), Arc::clone(&clock)));
@@ -251,6 +255,7 @@ pub async fn start_on(config: Config, stage: Stage) -> Outcome<Running> {
         ledger: Arc::clone(&ledger),
         health: Arc::clone(&health),
         learned: Arc::default(),
+        turns: Arc::default(),
         refusals: Arc::clone(&refusals),
         bounds: Bounds {
             reply_bytes: MAX_REPLY_BYTES,
@@ -554,6 +559,18 @@ fn spool(data_dir: &std::path::Path) -> Option<Spool> {
             tracing::warn!(%error, "DATA_DIR cannot be written to: while PostgreSQL is away, records wait in memory alone");
             None
         }
+    }
+}
+
+/// Where records wait a moment for SQLite. Without a folder that can be written to, answers wait for it.
+fn journaled(recorder: Recorder, folder: Option<&std::path::Path>) -> Recorder {
+    match folder.map(Journal::open) {
+        Some(Ok(journal)) => recorder.with_journal(journal),
+        Some(Err(error)) => {
+            tracing::warn!(%error, "DATA_DIR/journal cannot be used: every answer waits for the database");
+            recorder
+        }
+        None => recorder,
     }
 }
 

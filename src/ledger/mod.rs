@@ -257,6 +257,9 @@ pub trait Ledger: Send + Sync + std::fmt::Debug {
     /// `Unavailable`.
     async fn reset_spend(&self, key: VirtualKeyId) -> Outcome<()>;
 
+    /// Waits until what this process settled can be read from the store, where it is settled before that; not for ever.
+    async fn caught_up(&self) {}
+
     /// How it goes: counters and gauges of this process.
     fn figures(&self) -> &Figures;
 }

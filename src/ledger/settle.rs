@@ -2,7 +2,9 @@
 //! stands in the same queue sees everything that was settled before it asked.
 //!
 //! With a [`Spool`], what the store does not take at once goes to disk and is safe there; it is stored first once the store
-//! is back.
+//! is back. With a [`Journal`], all of it goes there first.
+
+mod journal;
 
 use std::collections::VecDeque;
 use std::io;
@@ -15,6 +17,7 @@ use tokio::sync::{Notify, oneshot, watch};
 
 use super::figures::Figures;
 use super::spool::{Spool, lines};
+pub use journal::Journal;
 
 use crate::domain::ids::VirtualKeyId;
 use crate::domain::ports::{PortError, StoredSpend, UsageSink};
@@ -24,6 +27,10 @@ use crate::time::{Clock, Timestamp};
 
 /// Most records of one group.
 const GROUP: usize = 500;
+/// So many are stored without waiting for more.
+const ENOUGH: usize = 64;
+/// How long fewer wait.
+const LINGER: Duration = Duration::from_millis(20);
 /// Records that may wait while the store is away; with more of them no further request is let in.
 const BACKLOG: usize = 20_000;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -54,6 +61,7 @@ pub struct Recorder {
     filled: Notify,
     after: OnceLock<Weak<dyn AfterStore>>,
     spooling: Option<Spooling>,
+    journal: Option<Journal>,
     clock: Arc<dyn Clock>,
     figures: Figures,
     since: Mutex<Since>,
@@ -95,23 +103,10 @@ impl Spooling {
         *rest = Some((self.clock.instant() + pause, pause));
     }
 
-    /// Uses the spool where waiting for the disk holds nobody up.
-    async fn on_disk<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&mut Spool) -> io::Result<T> + Send + 'static,
-    ) -> io::Result<T> {
-        let spool = Arc::clone(&self.spool);
-        let done = tokio::task::spawn_blocking(move || {
-            let mut spool = spool.lock().unwrap_or_else(PoisonError::into_inner);
-            work(&mut spool)
-        });
-        done.await.map_err(io::Error::other)?
-    }
-
     /// Puts records on disk. Answers whether they are there.
     async fn keep(&self, records: &[OperationRecord]) -> bool {
         let kept = match lines(records) {
-            Ok(lines) => self.on_disk(move |spool| spool.append(&lines)).await,
+            Ok(lines) => on_disk(&self.spool, move |spool| spool.append(&lines)).await,
             Err(error) => Err(error),
         };
         match kept {
@@ -145,6 +140,7 @@ impl Recorder {
             filled: Notify::new(),
             after: OnceLock::new(),
             spooling: None,
+            journal: None,
             clock,
             figures: Figures::default(),
             since: Mutex::default(),
@@ -213,8 +209,14 @@ impl Recorder {
 
     /// Works the queue off until `stop` is `true`, and then what is left of it, as long as the store takes it.
     pub async fn run(&self, mut stop: watch::Receiver<bool>) {
+        if let Some(journal) = &self.journal {
+            return self.run_behind(journal, stop).await;
+        }
         loop {
             self.replay(false).await;
+            if !*stop.borrow() {
+                self.linger().await;
+            }
             let group = self.take();
             if !group.is_empty() {
                 if !self.store(group, &stop).await {
@@ -239,6 +241,18 @@ impl Recorder {
         }
     }
 
+    /// Where answers wait for something else than the store, a few records wait for more to be stored with.
+    async fn linger(&self) {
+        let is_few = {
+            let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+            let are_records = queue.iter().all(|item| matches!(item, Item::Record(..)));
+            !queue.is_empty() && queue.len() < ENOUGH && are_records
+        };
+        if is_few && self.after.get().is_some() {
+            tokio::time::sleep(LINGER).await;
+        }
+    }
+
     fn push(&self, item: Item) {
         self.waiting.fetch_add(1, Ordering::Relaxed);
         self.queue.lock().unwrap_or_else(PoisonError::into_inner).push_back(item);
@@ -246,14 +260,16 @@ impl Recorder {
     }
 
     fn take(&self) -> Vec<Item> {
-        let group: Vec<Item> = {
-            let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-            let count = queue.len().min(GROUP);
-            queue.drain(..count).collect()
-        };
+        let group = self.drain();
         self.since().under_way = oldest(&group);
         self.measure();
         group
+    }
+
+    fn drain(&self) -> Vec<Item> {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = queue.len().min(GROUP);
+        queue.drain(..count).collect()
     }
 
     fn since(&self) -> MutexGuard<'_, Since> {
@@ -393,7 +409,7 @@ impl Recorder {
             if !at_once && !spooling.is_due() {
                 return false;
             }
-            let (records, next) = match spooling.on_disk(|spool| spool.oldest(GROUP)).await {
+            let (records, next) = match on_disk(&spooling.spool, |spool| spool.oldest(GROUP)).await {
                 Ok(oldest) => oldest,
                 Err(error) => {
                     tracing::error!(%error, "the spool cannot be read");
@@ -406,7 +422,7 @@ impl Recorder {
                 return false;
             }
             count += records.len();
-            if let Err(error) = spooling.on_disk(move |spool| spool.stored_up_to(next)).await {
+            if let Err(error) = on_disk(&spooling.spool, move |spool| spool.stored_up_to(next)).await {
                 tracing::error!(%error, "the spool cannot be emptied; what is stored twice counts once");
             }
         }
@@ -447,6 +463,16 @@ fn oldest<'a>(items: impl IntoIterator<Item = &'a Item>) -> Option<Timestamp> {
         Item::Record(_, at, _) => Some(*at),
         Item::Spend(..) | Item::NextEpoch(..) | Item::Flush(_) => None,
     })
+}
+
+/// Uses files where waiting for the disk holds nobody up.
+async fn on_disk<F: Send + 'static, T: Send + 'static>(
+    files: &Arc<Mutex<F>>,
+    work: impl FnOnce(&mut F) -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    let files = Arc::clone(files);
+    let done = tokio::task::spawn_blocking(move || work(&mut files.lock().unwrap_or_else(PoisonError::into_inner)));
+    done.await.map_err(io::Error::other)?
 }
 
 fn waits_on_disk() -> PortError {
