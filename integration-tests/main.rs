@@ -14,9 +14,11 @@ mod cli;
 mod count_tokens;
 #[cfg(test)]
 mod discovery;
+#[cfg(test)]
 mod documents;
 #[cfg(test)]
 mod edges;
+#[cfg(test)]
 mod embeddings;
 #[cfg(test)]
 mod explain;

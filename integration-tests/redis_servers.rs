@@ -133,9 +133,11 @@ async fn ask(port: u16, command: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn where_sentinels_promote_another_server_the_gateway_follows() {
-    let mut first = Server::start(&[]).await;
+    let mut first = Server::start(&["--repl-diskless-sync-delay", "0"]).await;
     let first_port = first.port.to_string();
     let second = Server::start(&["--replicaof", "127.0.0.1", &first_port]).await;
+    // Sentinels look for copies when they begin, and then every ten seconds.
+    until("the copy", || async { ask(first.port, "INFO replication").await.contains("state=online") }).await;
     let folder = TempDir::new().unwrap();
     let port = free_port();
     let configuration = format!(
@@ -147,11 +149,7 @@ async fn where_sentinels_promote_another_server_the_gateway_follows() {
     let file = file.to_str().unwrap().to_owned();
     let _sentinel = Server::run(port, folder, [file.as_str(), "--sentinel"].iter()).await;
     let second_port = second.port.to_string();
-    until("the copy", || async {
-        ask(first.port, "INFO replication").await.contains("state=online")
-            && ask(port, "SENTINEL replicas main").await.contains(&second_port)
-    })
-    .await;
+    until("the Sentinel", || async { ask(port, "SENTINEL replicas main").await.contains(&second_port) }).await;
 
     let database = Database::create().await;
     let url = format!("redis+sentinel://127.0.0.1:{port}/main");

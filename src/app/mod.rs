@@ -1,18 +1,21 @@
 //! The composition root: the only room that names concrete backends together, opens listeners and starts tasks.
 //!
 //! - [`build`]: settings to a gateway with its stores, snapshot and faces.
-//! - [`serve`]: listeners and connections.
+//! - [`doors`]: the ports; [`serve`]: listeners and connections.
+//! - [`books`]: the ledger of either mode; [`answers`]: the response cache.
 //! - [`storage`]: the store of either mode; [`follow`]: keeps the snapshot up with it.
 //! - [`figures`]: what is read when somebody asks for metrics.
-//! - [`shutdown`]: what makes the process stop, and in which order.
+//! - [`shutdown`]: what makes the process stop, and in which order; [`switches`]: by what.
 //! - [`telemetry`]: traces and metrics to a collector.
 //! - [`tls`]: certificates of the listeners.
 //! - [`tasks`]: the only home of spawn.
 
 mod answers;
 mod banner;
+mod books;
 mod build;
 mod catalog_command;
+mod doors;
 mod figures;
 mod follow;
 pub mod io;
@@ -22,6 +25,7 @@ mod shutdown;
 mod storage;
 mod store_command;
 mod sweep;
+mod switches;
 mod tasks;
 mod telemetry;
 mod tls;

@@ -23,24 +23,24 @@ pub(super) async fn wait_and_stop(running: Running) {
 impl Running {
     /// Drains and stops.
     pub async fn stop(self) {
-        self.readiness.send_modify(|readiness| readiness.is_draining = true);
+        self.switches.readiness.send_modify(|readiness| readiness.is_draining = true);
         grpc::set_health(&self.grpc_health, false).await;
         tokio::time::sleep(self.drain_delay).await;
-        self.accepting.send_replace(false);
+        self.switches.accepting.send_replace(false);
         self.usage.end_tails();
-        if tokio::time::timeout(self.shutdown_timeout, self.tasks.wait()).await.is_err() {
+        if tokio::time::timeout(self.shutdown_timeout, self.switches.tasks.wait()).await.is_err() {
             tracing::warn!("requests under way are ended: SHUTDOWN_TIMEOUT_MS is over");
-            self.stopping.send_replace(true);
+            self.switches.stopping.send_replace(true);
             // Whoever does not listen now is cut off when the process ends.
-            _ = tokio::time::timeout(LAST_WORDS, self.tasks.wait()).await;
+            _ = tokio::time::timeout(LAST_WORDS, self.switches.tasks.wait()).await;
         }
         // The others would notice by the silence, too.
         if let Ok(Err(fault)) = tokio::time::timeout(LAST_WORDS, self.replicas.retire()).await {
             tracing::debug!(error = fault.cause(), "the other replicas could not be told of the end: {fault}");
         }
-        self.last_breath.cancel();
-        self.recording_ends.send_replace(true);
-        self.background.wait().await;
+        self.switches.last_breath.cancel();
+        self.switches.recording_ends.send_replace(true);
+        self.switches.background.wait().await;
         if tokio::time::timeout(LAST_WORDS, self.storage.close()).await.is_err() {
             tracing::warn!("connections to the store did not close in time");
         }

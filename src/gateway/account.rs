@@ -23,8 +23,9 @@ use crate::ledger::{About, Admitted, Ask, Hold, Limits, Reason, Refusal, Standin
 use crate::routing::{Candidate, KeyEntry, Target};
 use crate::tokens::bpe;
 
-/// Between two looks at a budget whose money others hold: at first, and at most.
-const FIRST_LOOK: Duration = Duration::from_millis(5);
+/// Between two looks at a budget whose money others hold: at first, and at most. Who is first is woken
+/// where money comes free here; so this is for what others let go.
+const FIRST_LOOK: Duration = Duration::from_millis(20);
 const LAST_LOOK: Duration = Duration::from_millis(80);
 
 /// What a stated limit of output adds to a request, at most.
@@ -98,6 +99,14 @@ impl Account {
         let operation = OperationId::from_uuid(new_id(parts));
         let parts = Arc::clone(parts);
         Ok(Self { parts, key, operation, task, size, weight, hold: None, counted: None, deployment: None })
+    }
+
+    /// Most bytes that the text of the request's files may have: a hard budget holds a token for each byte of the body,
+    /// and a token is a byte at least. Where content is referred to, it holds all that a model takes.
+    pub(super) fn most_file_text(&self) -> Option<u64> {
+        let is_hard = self.key.as_ref().is_some_and(|key| key.budget_mode == BudgetMode::Hard);
+        (is_hard && self.key.as_ref().is_some_and(|key| key.limits.budget.is_some()) && !self.size.has_references)
+            .then_some(self.size.bytes)
     }
 
     pub(super) fn operation(&self) -> OperationId {

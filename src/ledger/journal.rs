@@ -13,13 +13,12 @@ use std::path::Path;
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{oneshot, watch};
-use tokio::time::Instant;
 
-use super::super::spool::{MOST_BYTES, Spool, lines};
-use super::{FIRST_PAUSE, Item, LONGEST_PAUSE, Recorder, on_disk, waits_on_disk};
+use super::settle::{FIRST_PAUSE, Item, LONGEST_PAUSE, Recorder, STORE_PATIENCE, on_disk, waits_on_disk};
+use super::spool::{MOST_BYTES, Spool, lines};
 use crate::domain::ports::PortError;
 use crate::domain::record::OperationRecord;
 use crate::time::Timestamp;
@@ -281,7 +280,7 @@ impl Recorder {
     pub async fn caught_up(&self) {
         if self.journal.is_some() {
             // A store that is away says so itself when it is asked.
-            _ = tokio::time::timeout(super::STORE_PATIENCE, self.flush()).await;
+            _ = tokio::time::timeout(STORE_PATIENCE, self.flush()).await;
         }
     }
 
@@ -303,7 +302,7 @@ impl Recorder {
                 self.keep(journal, group, &mut behind).await;
             }
             let is_last = *stop.borrow();
-            let now = Instant::now();
+            let now = self.clock.instant();
             if storing.is_none()
                 && let Some((batch, pause)) = behind.next(now, is_last)
             {
@@ -351,7 +350,7 @@ impl Recorder {
                 None
             }
         };
-        let now = Instant::now();
+        let now = self.clock.instant();
         let mut left = group.iter().filter(|item| matches!(item, Item::Record(..))).count();
         for item in group {
             match item {
@@ -408,7 +407,7 @@ impl Recorder {
             Err(error) => {
                 tracing::warn!(%error, records = batch.records.len(), "records of requests wait: the store is away");
                 let pause = (pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
-                behind.again = Some((batch, Instant::now() + pause, pause));
+                behind.again = Some((batch, self.clock.instant() + pause, pause));
                 let turned_away = behind.turn_away();
                 self.waiting.fetch_sub(turned_away, Ordering::Relaxed);
                 return false;

@@ -4,8 +4,6 @@
 //! With a [`Spool`], what the store does not take at once goes to disk and is safe there; it is stored first once the store
 //! is back. With a [`Journal`], all of it goes there first.
 
-mod journal;
-
 use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,8 +14,8 @@ use async_trait::async_trait;
 use tokio::sync::{Notify, oneshot, watch};
 
 use super::figures::Figures;
+use super::journal::Journal;
 use super::spool::{Spool, lines};
-pub use journal::Journal;
 
 use crate::domain::ids::VirtualKeyId;
 use crate::domain::ports::{PortError, StoredSpend, UsageSink};
@@ -33,10 +31,10 @@ const ENOUGH: usize = 64;
 const LINGER: Duration = Duration::from_millis(20);
 /// Records that may wait while the store is away; with more of them no further request is let in.
 const BACKLOG: usize = 20_000;
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(50);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// With a spool, a store that does not answer by then is taken to be away.
-const STORE_PATIENCE: Duration = Duration::from_secs(1);
+pub(super) const STORE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Who hears of records that were stored, before those who wait for them.
 #[async_trait]
@@ -46,7 +44,7 @@ pub trait AfterStore: Send + Sync {
 }
 
 /// What waits for the store, in order.
-enum Item {
+pub(super) enum Item {
     Record(Box<OperationRecord>, Timestamp, oneshot::Sender<()>),
     Spend(VirtualKeyId, Window, oneshot::Sender<Result<StoredSpend, PortError>>),
     NextEpoch(VirtualKeyId, oneshot::Sender<Result<i64, PortError>>),
@@ -55,22 +53,22 @@ enum Item {
 
 /// The queue before the store, and who works it off.
 pub struct Recorder {
-    sink: Arc<dyn UsageSink>,
-    queue: Mutex<VecDeque<Item>>,
-    waiting: AtomicUsize,
-    filled: Notify,
+    pub(super) sink: Arc<dyn UsageSink>,
+    pub(super) queue: Mutex<VecDeque<Item>>,
+    pub(super) waiting: AtomicUsize,
+    pub(super) filled: Notify,
     after: OnceLock<Weak<dyn AfterStore>>,
     spooling: Option<Spooling>,
-    journal: Option<Journal>,
-    clock: Arc<dyn Clock>,
+    pub(super) journal: Option<Journal>,
+    pub(super) clock: Arc<dyn Clock>,
     figures: Figures,
     since: Mutex<Since>,
 }
 
 /// Since when records wait that are not in the queue.
 #[derive(Debug, Default)]
-struct Since {
-    under_way: Option<Timestamp>,
+pub(super) struct Since {
+    pub(super) under_way: Option<Timestamp>,
     on_disk: Option<Timestamp>,
 }
 
@@ -266,18 +264,18 @@ impl Recorder {
         group
     }
 
-    fn drain(&self) -> Vec<Item> {
+    pub(super) fn drain(&self) -> Vec<Item> {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         let count = queue.len().min(GROUP);
         queue.drain(..count).collect()
     }
 
-    fn since(&self) -> MutexGuard<'_, Since> {
+    pub(super) fn since(&self) -> MutexGuard<'_, Since> {
         self.since.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes how much waits, and since when.
-    fn measure(&self) {
+    pub(super) fn measure(&self) {
         let spool_bytes = self.spooling.as_ref().map_or(0, |spooling| spooling.spool().bytes());
         let queued = oldest(&*self.queue.lock().unwrap_or_else(PoisonError::into_inner));
         let since = {
@@ -376,7 +374,7 @@ impl Recorder {
     }
 
     /// Stores records, and tells who wants to know.
-    async fn store_once(&self, records: &[OperationRecord]) -> Result<(), PortError> {
+    pub(super) async fn store_once(&self, records: &[OperationRecord]) -> Result<(), PortError> {
         let storing = async {
             match self.sink.record(records).await {
                 Err(PortError::Refused(reason)) => self.one_by_one(records, &reason.to_string()).await,
@@ -466,7 +464,7 @@ fn oldest<'a>(items: impl IntoIterator<Item = &'a Item>) -> Option<Timestamp> {
 }
 
 /// Uses files where waiting for the disk holds nobody up.
-async fn on_disk<F: Send + 'static, T: Send + 'static>(
+pub(super) async fn on_disk<F: Send + 'static, T: Send + 'static>(
     files: &Arc<Mutex<F>>,
     work: impl FnOnce(&mut F) -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
@@ -475,6 +473,6 @@ async fn on_disk<F: Send + 'static, T: Send + 'static>(
     done.await.map_err(io::Error::other)?
 }
 
-fn waits_on_disk() -> PortError {
+pub(super) fn waits_on_disk() -> PortError {
     PortError::Unavailable("records wait on disk for the store".into())
 }

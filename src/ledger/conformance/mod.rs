@@ -12,9 +12,10 @@ use std::time::Duration;
 use sink::FakeSink;
 use uuid::Uuid;
 
+use super::journal::Journal;
 use super::memory::MemoryLedger;
 use super::redis::{RedisLedger, RedisLink, Setup};
-use super::settle::{Journal, Recorder};
+use super::settle::Recorder;
 use super::{Admitted, Ask, Hold, Ledger, Limits, Reason, Refusal, Settlement, Subject};
 use crate::domain::ids::{OperationId, VirtualKeyId};
 use crate::domain::money::NanoCents;
