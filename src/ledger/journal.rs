@@ -245,12 +245,6 @@ fn refuse(item: Item) {
 type Storing<'a> = Pin<Box<dyn Future<Output = (Batch, Result<(), PortError>)> + Send + 'a>>;
 
 impl Recorder {
-    /// Answers records from `journal` and stores them behind.
-    #[must_use]
-    pub fn with_journal(self, journal: Journal) -> Self {
-        Self { journal: Some(journal), ..self }
-    }
-
     /// Stores what an ended process left in its journal.
     ///
     /// # Errors

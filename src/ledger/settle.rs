@@ -159,6 +159,12 @@ impl Recorder {
         Self { spooling: Some(spooling), ..self }
     }
 
+    /// Answers records from `journal` and stores them behind.
+    #[must_use]
+    pub fn with_journal(self, journal: Journal) -> Self {
+        Self { journal: Some(journal), ..self }
+    }
+
     /// Tells `after` of all that is stored from now on. The first one stays.
     pub fn tell(&self, after: Weak<dyn AfterStore>) {
         _ = self.after.set(after);
