@@ -7,7 +7,7 @@ CARGO ?= cargo
 # Arguments of the gateway: make run ARGS="--port 8080"
 ARGS ?=
 
-.PHONY: help run build check test matrix openapi services e2e reliability faults figures propagation bigdata checklist clean
+.PHONY: help run build check test matrix openapi services e2e reliability faults figures propagation bigdata recording checklist clean
 
 help: ## List these verbs
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ propagation: ## How fast a change is in force on another replica, undisturbed an
 
 bigdata: ## How long questions about five million recorded requests take, and what recording them costs: ARGS="--store sqlite"
 	@integration-tests/services.sh --production $(CARGO) run --release --example bigdata -- $(ARGS)
+
+recording: ## What it costs to store a record, in SQLite and in PostgreSQL
+	@integration-tests/services.sh --production $(CARGO) run --release --example recording
 
 checklist: ## Walk the checklist of docs/production.md against two local replicas
 	@integration-tests/production_checklist.sh

@@ -12,7 +12,7 @@ use url::Url;
 use crate::support::fleet::{Database, Replica, redis_url};
 use crate::support::stub_provider::StubProvider;
 use crate::support::tunnel::{Passage, Tunnel};
-use crate::support::wait::until;
+use crate::support::wait::{soon, until};
 use crate::support::{Answer, Client, MASTER_KEY, PROVIDER_KEY, TestGateway, chat, chat_stream};
 
 /// The stub answers with five tokens in and five out; at this price that is one cent.
@@ -337,7 +337,18 @@ async fn hits_are_recorded_as_such() {
     let options = SqliteConnectOptions::new().filename(gateway.folder.path().join("gateway.db"));
     let mut database = SqliteConnection::connect_with(&options).await.unwrap();
     let columns = "SELECT cache_hit, outcome, served_model, cost_nanocents, input_tokens FROM operations ORDER BY id";
-    let rows: Vec<(bool, String, String, i64, i64)> = sqlx::query_as(columns).fetch_all(&mut database).await.unwrap();
+    // They are stored behind the answers.
+    let rows = soon("both records", async {
+        loop {
+            let rows: Vec<(bool, String, String, i64, i64)> =
+                sqlx::query_as(columns).fetch_all(&mut database).await.unwrap();
+            if rows.len() == 2 {
+                return rows;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
     let row = |is_hit, cost, tokens| (is_hit, "success".to_owned(), "priced".to_owned(), cost, tokens);
     assert_eq!(rows, [row(false, 1_000_000_000, 5), row(true, 0, 0)]);
     let charges: i64 = sqlx::query_scalar("SELECT SUM(spent) FROM key_spend").fetch_one(&mut database).await.unwrap();

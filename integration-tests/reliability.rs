@@ -53,6 +53,8 @@ impl Process {
         let process = Self { child, client: Client::new(address), address };
         until("the process to listen", || async { tokio::net::TcpStream::connect(process.address).await.is_ok() })
             .await;
+        // It listens before it has stored what the one before it answered.
+        until("the process", || async { process.client.get("/health/ready", None).await.status == 200 }).await;
         process
     }
 

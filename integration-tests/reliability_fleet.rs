@@ -375,6 +375,63 @@ async fn a_redis_killed_and_started_empty_under_load_grants_no_budget_twice() {
     assert!(passed > 0 && pair.usage(&id).await.is_some());
 }
 
+/// How many scripts a Redis has run.
+async fn scripts_run(url: &str) -> u64 {
+    let url: url::Url = url.parse().unwrap();
+    let mut stream = TcpStream::connect((url.host_str().unwrap(), url.port().unwrap())).await.unwrap();
+    stream.write_all(b"INFO commandstats\r\nQUIT\r\n").await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let line = answer.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:calls=")).unwrap_or("0");
+    line.split(',').next().unwrap().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_who_wait_for_one_budget_ask_redis_little_and_are_all_served() {
+    let pair = Pair::start().await;
+    let asked = if is_long() { 600_usize } else { 120 };
+    let request = bounded();
+    // Enough for all of them, one after the other; a few at a time.
+    let held = (request.to_string().len() as u64 + 1_024 + 5) * 100;
+    let milli_cents = asked as u64 * 1_000 + held;
+    let budget = format!("{}.{:03}", milli_cents / 1_000, milli_cents % 1_000);
+    let (id, key) =
+        pair.unused_key(json!({"maxBudgetCents": budget, "budgetMode": "hard", "budgetWaitMs": 60_000})).await;
+    let addresses = [pair.a.address, pair.b.address];
+    let (before, from) = (scripts_run(&pair.redis.url()).await, Instant::now());
+    let callers = (0..asked + asked / 10).map(|number| {
+        let (key, request) = (&key, &request);
+        async move {
+            let called = |again: usize| async move {
+                let id = format!("waits-{number}-{again}");
+                call(addresses[number % 2], "/v1/chat/completions", key, &id, request).await
+            };
+            if number >= asked {
+                // Some hang up while they wait.
+                return timeout(Duration::from_millis(20 * (number - asked) as u64), called(0)).await.ok().flatten();
+            }
+            for again in 0..100 {
+                match called(again).await {
+                    // A ledger that is too young for budgets is soon old enough.
+                    Some((503, _)) => sleep(Duration::from_millis(200)).await,
+                    called => return called,
+                }
+            }
+            None
+        }
+    });
+    let answers = timeout(2 * DRAINED, join_all(callers)).await.expect("all answers");
+    let served = answers.iter().take(asked).filter(|answer| **answer == Some((200, true))).count();
+    let (asks, took) = (scripts_run(&pair.redis.url()).await - before, from.elapsed());
+    println!("{asked} waited for one budget at two replicas: {served} served, {asks} scripts in Redis, {took:?}");
+    // An ask and a settlement of each that is served, what its record takes, and those who are first in their lines.
+    assert!(asks < 8 * asked as u64 + 150 * took.as_secs() + 100, "{asks}");
+    // Those who hung up may have been served, too, and then the last find nothing left.
+    let left = answers.iter().skip(asked).filter(|answer| answer.is_some()).count() + asked / 10;
+    assert!(served + left >= asked, "{served} of {asked}: {answers:?}");
+    pair.until_nothing_is_held(&id, Instant::now()).await;
+}
+
 /// What is taken away, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Loss {
@@ -487,7 +544,7 @@ async fn what_is_lost_for_a_while_stops_nobody_without_limits_and_no_record() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_settlement_that_stalls_costs_a_second_and_is_said() {
+async fn a_database_file_that_stalls_holds_up_no_answer_and_loses_no_record() {
     let (folder, stub) = (TempDir::new().unwrap(), StubProvider::start().await);
     let process = Process::start(folder.path(), &[]).await;
     process.deploy("priced", "stub-echo-request", &stub.base_url()).await;
@@ -505,9 +562,9 @@ async fn a_settlement_that_stalls_costs_a_second_and_is_said() {
     let took = join_all(asked).await;
     let (least, most) = (took.iter().min().unwrap(), took.iter().max().unwrap());
     let said = process.logged("before its record is safe");
-    println!("settlement stalled: {many} answers took {least:?} to {most:?}; {said} of them are in the log");
-    assert!(*least >= Duration::from_millis(950) && *most < Duration::from_millis(2_000), "{took:?}");
-    assert_eq!(said, many);
+    println!("database file stalled: {many} answers took {least:?} to {most:?}");
+    assert!(*most < Duration::from_millis(900), "{took:?}");
+    assert_eq!(said, 0);
     sqlx::query("ROLLBACK").execute(&mut database).await.unwrap();
     let from = Instant::now();
     let count = "SELECT COUNT(*) FROM operations WHERE outcome = 'success'";

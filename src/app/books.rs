@@ -1,5 +1,6 @@
 //! Limits, budgets, records and the health of deployments, as either mode keeps them: in this process, or shared over Redis.
 
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use crate::domain::ports::{SharedHealth, UsageSink};
 use crate::domain::secret::SecretString;
 use crate::fault::Outcome;
 use crate::ledger::Ledger;
+use crate::ledger::journal::Journal;
 use crate::ledger::memory::MemoryLedger;
 use crate::ledger::redis::{RedisHealth, RedisLedger, RedisLink, Setup, beat, close};
 use crate::ledger::settle::Recorder;
@@ -29,6 +31,8 @@ pub(super) struct Keeping {
     redis: Option<(SecretString, RedisLink)>,
     fails_open: bool,
     spool: Option<Spool>,
+    /// The folder of the journal, in embedded mode.
+    journal: Option<PathBuf>,
 }
 
 /// The ledger and what feeds it.
@@ -47,7 +51,8 @@ impl Keeping {
     /// What is wrong with it, in words for the operator.
     pub(super) async fn of(store: &Store) -> Outcome<Self> {
         let Some(databases) = &store.databases else {
-            return Ok(Self { redis: None, fails_open: false, spool: None });
+            let journal = Some(store.data_dir.join("journal"));
+            return Ok(Self { redis: None, fails_open: false, spool: None, journal });
         };
         let redis = match &databases.redis {
             Some(url) => {
@@ -57,7 +62,7 @@ impl Keeping {
             }
             None => None,
         };
-        Ok(Self { redis, fails_open: databases.fails_open, spool: spool(&store.data_dir) })
+        Ok(Self { redis, fails_open: databases.fails_open, spool: spool(&store.data_dir), journal: None })
     }
 
     /// Where Redis is, if there is one.
@@ -67,7 +72,7 @@ impl Keeping {
 }
 
 impl Books {
-    /// Puts them together. Nothing is read yet.
+    /// Puts them together. Nothing is stored yet.
     ///
     /// # Errors
     /// A Redis that cannot be spoken to by its address.
@@ -77,11 +82,11 @@ impl Books {
         identity: &Identity,
         clock: &Arc<dyn Clock>,
     ) -> Outcome<Self> {
-        let Keeping { redis, fails_open, spool } = keeping;
+        let Keeping { redis, fails_open, spool, journal } = keeping;
         let recorder = Recorder::new(sink, Arc::clone(clock));
         let recorder = Arc::new(match spool {
             Some(spool) => recorder.with_spool(spool),
-            None => recorder,
+            None => journaled(recorder, journal.as_deref()),
         });
         let health = Arc::new(Health::new(clock.instant()));
         let Some((url, link)) = redis else {
@@ -128,12 +133,24 @@ impl Books {
 }
 
 /// Where records wait while PostgreSQL is away. Without a folder that can be written to they wait in memory.
-fn spool(data_dir: &std::path::Path) -> Option<Spool> {
+fn spool(data_dir: &Path) -> Option<Spool> {
     match Spool::open(&data_dir.join("spool"), MOST_BYTES) {
         Ok(spool) => Some(spool),
         Err(error) => {
             tracing::warn!(%error, "DATA_DIR cannot be written to: while PostgreSQL is away, records wait in memory alone");
             None
         }
+    }
+}
+
+/// Where records wait a moment for SQLite. Without a folder that can be written to, answers wait for it.
+fn journaled(recorder: Recorder, folder: Option<&Path>) -> Recorder {
+    match folder.map(Journal::open) {
+        Some(Ok(journal)) => recorder.with_journal(journal),
+        Some(Err(error)) => {
+            tracing::warn!(%error, "DATA_DIR/journal cannot be used: every answer waits for the database");
+            recorder
+        }
+        None => recorder,
     }
 }

@@ -155,6 +155,10 @@ pub async fn start_on(config: Config, stage: Stage) -> Outcome<Running> {
     let plane = ground.data_plane(settings, stage, &switches)?;
     let core = Core::build(&ground, &plane)?;
     if !is_shared {
+        // What was answered before is stored before anything is answered now.
+        if let Err(error) = ground.books.recorder.recover().await {
+            tracing::warn!(%error, "records that an ended process left cannot be stored now; they will be");
+        }
         // A file of one's own is there or it is not: what is wrong with it stops the start.
         core.propagation.load().await?;
         core.furnish().await?;
@@ -306,6 +310,7 @@ impl Ground {
             ledger: Arc::clone(&self.books.ledger),
             health: Arc::clone(&self.books.health),
             learned: Arc::default(),
+            turns: Arc::default(),
             refusals: Arc::clone(&refusals),
             bounds: Bounds {
                 reply_bytes: MAX_REPLY_BYTES,

@@ -138,7 +138,8 @@ impl Control {
         let deployments = Arc::new(Deployments::new(parts.clone()));
         let virtual_keys = Arc::new(VirtualKeys::new(parts.clone()));
         let declarative = Declarative::new(parts.clone(), Arc::clone(&deployments), Arc::clone(&virtual_keys));
-        let usage = Usage::new(Arc::clone(&parts.stores.operations), Arc::clone(&parts.clock));
+        let usage =
+            Usage::new(Arc::clone(&parts.stores.operations), Arc::clone(&parts.ledger), Arc::clone(&parts.clock));
         Self {
             usage: Arc::new(usage),
             catalog: Arc::new(CatalogView::new(Arc::clone(&parts.catalog))),

@@ -16,6 +16,7 @@ use crate::domain::operation_query::{
 use crate::domain::page::PageRequest;
 use crate::domain::record::OperationRecord;
 use crate::fault::{Fault, Kind, Outcome};
+use crate::ledger::Ledger;
 use crate::store::{OperationPage, OperationStore, sums_can_tell};
 use crate::time::{Clock, Timestamp};
 
@@ -104,9 +105,23 @@ pub struct UsageReport {
     pub total: UsageTotals,
 }
 
+/// Records with all that was answered before they are asked for.
+#[derive(Clone)]
+struct Records {
+    store: Arc<dyn OperationStore>,
+    ledger: Arc<dyn Ledger>,
+}
+
+impl Records {
+    async fn complete(&self) -> &dyn OperationStore {
+        self.ledger.caught_up().await;
+        &*self.store
+    }
+}
+
 /// The use cases of finished requests.
 pub struct Usage {
-    store: Arc<dyn OperationStore>,
+    records: Records,
     clock: Arc<dyn Clock>,
     tails: Arc<Semaphore>,
     ends: watch::Sender<bool>,
@@ -119,8 +134,13 @@ impl std::fmt::Debug for Usage {
 }
 
 impl Usage {
-    pub(super) fn new(store: Arc<dyn OperationStore>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, clock, tails: Arc::new(Semaphore::new(MAX_TAILS)), ends: watch::channel(false).0 }
+    pub(super) fn new(store: Arc<dyn OperationStore>, ledger: Arc<dyn Ledger>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            records: Records { store, ledger },
+            clock,
+            tails: Arc::new(Semaphore::new(MAX_TAILS)),
+            ends: watch::channel(false).0,
+        }
     }
 
     /// A page of finished requests, newest first.
@@ -134,7 +154,7 @@ impl Usage {
         if filter.request_id.as_ref().is_some_and(|id| id.len() > MAX_REQUEST_ID_BYTES) {
             return Ok(OperationPage { items: Vec::new(), total: Some(0), has_more: false });
         }
-        self.store.list(filter, page).await
+        self.records.complete().await.list(filter, page).await
     }
 
     /// One finished request with its attempts, by its id or by the id that the client saw; of several the newest.
@@ -147,11 +167,11 @@ impl Usage {
             return Err(missing());
         }
         if let Ok(id) = Uuid::try_parse(id)
-            && let Some(found) = self.store.find(OperationId::from_uuid(id)).await?
+            && let Some(found) = self.records.complete().await.find(OperationId::from_uuid(id)).await?
         {
             return Ok(found);
         }
-        self.store.find_by_request(id).await?.ok_or_else(missing)
+        self.records.complete().await.find_by_request(id).await?.ok_or_else(missing)
     }
 
     /// Sums by none, one or two dimensions.
@@ -176,7 +196,7 @@ impl Usage {
         let filter = OperationFilter { start: Some(start), end: Some(end), ..filter };
         let of_tags = group_by.contains(&UsageDimension::Tag);
         let query = UsageQuery { filter, group_by, limit: MAX_GROUPS + 1 };
-        let rows = self.store.aggregate(&query).await?;
+        let rows = self.records.complete().await.aggregate(&query).await?;
         if rows.len() > usize::try_from(MAX_GROUPS).unwrap_or(usize::MAX) {
             let sentence = format!("makes more than {MAX_GROUPS} groups: ask for less time, or for one key or model");
             return Err(Fault::invalid("groupBy", sentence));
@@ -185,7 +205,7 @@ impl Usage {
         let total = if of_tags {
             // A request with two tags is in two groups.
             let all = UsageQuery { filter, group_by: Vec::new(), limit: 1 };
-            self.store.aggregate(&all).await?.first().map(|row| row.totals).unwrap_or_default()
+            self.records.complete().await.aggregate(&all).await?.first().map(|row| row.totals).unwrap_or_default()
         } else {
             rows.iter().fold(UsageTotals::default(), |sum, row| plus(sum, &row.totals))
         };
@@ -212,7 +232,7 @@ impl Usage {
         let end = self.clock.now().after(Duration::from_millis(1));
         let length = i64::try_from(window.duration().as_millis()).unwrap_or(i64::MAX);
         let start = Timestamp::from_unix_ms(end.unix_ms() - length);
-        Ok(WindowSummary { window, start, end, summary: self.store.summary(start, end).await? })
+        Ok(WindowSummary { window, start, end, summary: self.records.complete().await.summary(start, end).await? })
     }
 
     /// Follows what is recorded, from now on or after one record.
@@ -233,16 +253,16 @@ impl Usage {
             Fault::new(Kind::RateLimited).say(format!("This replica serves {MAX_TAILS} tails already."))
         })?;
         let position = match after {
-            None => self.store.tail_end().await?,
+            None => self.records.complete().await.tail_end().await?,
             Some(text) => {
                 let id = Uuid::try_parse(text).map_err(|_| Fault::invalid("afterOperationId", "is not a UUID"))?;
-                self.store.tail_position(OperationId::from_uuid(id)).await?.ok_or_else(|| {
+                self.records.complete().await.tail_position(OperationId::from_uuid(id)).await?.ok_or_else(|| {
                     Fault::invalid("afterOperationId", "names no request that is recorded, or no longer")
                 })?
             }
         };
         Ok(Tail {
-            store: Arc::clone(&self.store),
+            records: self.records.clone(),
             filter,
             position,
             ahead: VecDeque::new(),
@@ -261,7 +281,7 @@ impl Usage {
 /// What was recorded, one after the other. Its reader sets the pace: what waits for a slow one waits in the store, so
 /// nothing is left out and nothing piles up here.
 pub struct Tail {
-    store: Arc<dyn OperationStore>,
+    records: Records,
     filter: OperationFilter,
     position: TailPosition,
     ahead: VecDeque<OperationRecord>,
@@ -297,7 +317,7 @@ impl Tail {
                 self.has_more = true;
                 continue;
             }
-            match self.store.tail(&self.filter, self.position, BATCH).await {
+            match self.records.complete().await.tail(&self.filter, self.position, BATCH).await {
                 Ok(batch) => {
                     failures = 0;
                     self.position = batch.next;

@@ -7,10 +7,11 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::task::Task;
+use super::turns::Turn;
 use super::{Caller, Denied, Parts};
 use crate::canonical::TokenUsage;
 use crate::dialects::weight::Weight;
-use crate::domain::ids::OperationId;
+use crate::domain::ids::{OperationId, VirtualKeyId};
 use crate::domain::money::NanoCents;
 use crate::domain::operation::Operation;
 use crate::domain::price::{Pricing, UnknownTerm};
@@ -22,8 +23,9 @@ use crate::ledger::{About, Admitted, Ask, Hold, Limits, Reason, Refusal, Standin
 use crate::routing::{Candidate, KeyEntry, Target};
 use crate::tokens::bpe;
 
-/// Between two looks at a budget whose money others hold: at first, and at most.
-const FIRST_LOOK: Duration = Duration::from_millis(5);
+/// Between two looks at a budget whose money others hold: at first, and at most. Who is first is woken
+/// where money comes free here; so this is for what others let go.
+const FIRST_LOOK: Duration = Duration::from_millis(20);
 const LAST_LOOK: Duration = Duration::from_millis(80);
 
 /// What a stated limit of output adds to a request, at most.
@@ -210,6 +212,11 @@ impl Account {
             About { public_model: task.model(), contract: task.contract(), operation: task.operation().as_str() };
         let patience = Instant::now() + key.budget_wait;
         let mut pause = FIRST_LOOK;
+        let mut turn = None;
+        // Whoever can wait does so behind those who wait already.
+        if key.limits.budget.is_some() && key.budget_wait > pause && self.parts.turns.is_line(key.id) {
+            turn = self.line_up(key.id, patience).await;
+        }
         loop {
             let refusal = match self.parts.ledger.admit_for(&ask, about).await? {
                 Admitted::Held(hold) => {
@@ -231,10 +238,27 @@ impl Account {
                     ..Denied::from(fault)
                 });
             }
-            tokio::time::sleep(pause).await;
-            self.parts.ledger.figures().waited(pause, pause == FIRST_LOOK);
+            let Some(turn) = &turn else {
+                turn = self.line_up(key.id, patience).await;
+                // Where even the line is too long, this was the last try.
+                pause = if turn.is_some() { pause } else { key.budget_wait.max(pause) };
+                continue;
+            };
+            let from = Instant::now();
+            turn.freed(pause).await;
+            self.parts.ledger.figures().waited(from.elapsed(), false);
             pause = LAST_LOOK.min(pause * 2);
         }
+    }
+
+    /// Waits until nobody else waits for the key's money, or until it is too late. `None`: too many wait.
+    async fn line_up(&self, key: VirtualKeyId, patience: Instant) -> Option<Turn> {
+        let mut turn = self.parts.turns.join(key)?;
+        let from = Instant::now();
+        // Who has waited for too long asks once more all the same.
+        _ = tokio::time::timeout_at(patience, turn.comes()).await;
+        self.parts.ledger.figures().waited(from.elapsed(), true);
+        Some(turn)
     }
 
     fn ask(&self, key: &KeyEntry, plan: &[Candidate]) -> Outcome<Ask> {

@@ -52,6 +52,7 @@ pub mod states;
 pub mod stream;
 mod task;
 mod trace;
+pub mod turns;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -67,6 +68,7 @@ pub use dispatch::{Answer, Call};
 pub use metadata::add_to_body;
 pub use refusals::{Intake, Refusals};
 pub use states::{StateParts, States};
+pub use turns::Turns;
 
 /// How the limits of a key stand, for the headers of an answer.
 pub use crate::ledger::{BudgetMeter, Meter, Standing};
@@ -171,6 +173,8 @@ pub struct Parts {
     pub health: Arc<Health>,
     /// What was learned of models, for what requests hold.
     pub learned: Arc<Learned>,
+    /// Who waits for money that others hold.
+    pub turns: Arc<Turns>,
     /// Bounds of one answer.
     pub bounds: Bounds,
     /// How much of a provider's error a caller sees.

@@ -557,9 +557,14 @@ impl Record {
         let (done, safe) = oneshot::channel();
         let ledger = Arc::clone(&self.account.parts().ledger);
         let request_id = self.facts.request_id.clone();
+        let turns = Arc::clone(&self.account.parts().turns);
+        let budgeted = self.account.key().filter(|key| key.limits.budget.is_some()).map(|key| key.id);
         self.account.parts().spawn.spawn(Box::pin(async move {
             let tokens = settlement.tokens;
             let settled = ledger.settle(settlement).await;
+            if let Some(key) = budgeted {
+                turns.freed(key);
+            }
             if let Err(fault) = &settled {
                 tracing::error!(request_id, error = fault.cause(), "a request could not be settled: {fault}");
             }

@@ -365,6 +365,7 @@ impl Ledger for MemoryLedger {
     }
 
     async fn usage(&self, keys: &[(VirtualKeyId, Limits)]) -> Outcome<Vec<KeyUsage>> {
+        self.recorder.caught_up().await;
         let now = self.clock.now();
         let windows: Vec<_> = keys.iter().map(|(key, limits)| (*key, Window::at(limits.reset, now))).collect();
         let stored = self.recorder.sink().spend(&windows).await.map_err(away)?;
@@ -398,6 +399,10 @@ impl Ledger for MemoryLedger {
             *known = Known { epoch, spent: 0, held: 0, ..*known };
         }
         Ok(())
+    }
+
+    async fn caught_up(&self) {
+        self.recorder.caught_up().await;
     }
 
     fn figures(&self) -> &Figures {

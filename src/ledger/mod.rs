@@ -3,8 +3,8 @@
 //! [`Ledger`] is the contract: an admission holds what a request may use, in one step and all or nothing; its settlement
 //! replaces the hold by what was used and hands the record over to be stored. [`memory`] counts in this process;
 //! [`settle`] stores records in groups; [`estimate`] says what to hold; `minute` counts the last 60 seconds;
-//! [`redis`] counts in Redis, for replicas together; [`spool`] keeps records on disk while the store is away; [`figures`]
-//! says how it all goes.
+//! [`redis`] counts in Redis, for replicas together; [`spool`] keeps records on disk while the store is away; [`journal`] keeps
+//! them until the store has them; [`figures`] says how it all goes.
 //!
 //! Every backend passes `conformance`.
 
@@ -12,6 +12,7 @@
 mod conformance;
 pub mod estimate;
 pub mod figures;
+pub mod journal;
 pub mod memory;
 mod minute;
 pub mod redis;
@@ -256,6 +257,9 @@ pub trait Ledger: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// `Unavailable`.
     async fn reset_spend(&self, key: VirtualKeyId) -> Outcome<()>;
+
+    /// Waits until what this process settled can be read from the store, where it is settled before that; not for ever.
+    async fn caught_up(&self) {}
 
     /// How it goes: counters and gauges of this process.
     fn figures(&self) -> &Figures;

@@ -2,7 +2,7 @@
 //! stands in the same queue sees everything that was settled before it asked.
 //!
 //! With a [`Spool`], what the store does not take at once goes to disk and is safe there; it is stored first once the store
-//! is back.
+//! is back. With a [`Journal`], all of it goes there first.
 
 use std::collections::VecDeque;
 use std::io;
@@ -14,6 +14,7 @@ use async_trait::async_trait;
 use tokio::sync::{Notify, oneshot, watch};
 
 use super::figures::Figures;
+use super::journal::Journal;
 use super::spool::{Spool, lines};
 
 use crate::domain::ids::VirtualKeyId;
@@ -24,12 +25,16 @@ use crate::time::{Clock, Timestamp};
 
 /// Most records of one group.
 const GROUP: usize = 500;
+/// So many are stored without waiting for more.
+const ENOUGH: usize = 64;
+/// How long fewer wait.
+const LINGER: Duration = Duration::from_millis(20);
 /// Records that may wait while the store is away; with more of them no further request is let in.
 const BACKLOG: usize = 20_000;
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(50);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// With a spool, a store that does not answer by then is taken to be away.
-const STORE_PATIENCE: Duration = Duration::from_secs(1);
+pub(super) const STORE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Who hears of records that were stored, before those who wait for them.
 #[async_trait]
@@ -39,7 +44,7 @@ pub trait AfterStore: Send + Sync {
 }
 
 /// What waits for the store, in order.
-enum Item {
+pub(super) enum Item {
     Record(Box<OperationRecord>, Timestamp, oneshot::Sender<()>),
     Spend(VirtualKeyId, Window, oneshot::Sender<Result<StoredSpend, PortError>>),
     NextEpoch(VirtualKeyId, oneshot::Sender<Result<i64, PortError>>),
@@ -48,21 +53,22 @@ enum Item {
 
 /// The queue before the store, and who works it off.
 pub struct Recorder {
-    sink: Arc<dyn UsageSink>,
-    queue: Mutex<VecDeque<Item>>,
-    waiting: AtomicUsize,
-    filled: Notify,
+    pub(super) sink: Arc<dyn UsageSink>,
+    pub(super) queue: Mutex<VecDeque<Item>>,
+    pub(super) waiting: AtomicUsize,
+    pub(super) filled: Notify,
     after: OnceLock<Weak<dyn AfterStore>>,
     spooling: Option<Spooling>,
-    clock: Arc<dyn Clock>,
+    pub(super) journal: Option<Journal>,
+    pub(super) clock: Arc<dyn Clock>,
     figures: Figures,
     since: Mutex<Since>,
 }
 
 /// Since when records wait that are not in the queue.
 #[derive(Debug, Default)]
-struct Since {
-    under_way: Option<Timestamp>,
+pub(super) struct Since {
+    pub(super) under_way: Option<Timestamp>,
     on_disk: Option<Timestamp>,
 }
 
@@ -95,23 +101,10 @@ impl Spooling {
         *rest = Some((self.clock.instant() + pause, pause));
     }
 
-    /// Uses the spool where waiting for the disk holds nobody up.
-    async fn on_disk<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&mut Spool) -> io::Result<T> + Send + 'static,
-    ) -> io::Result<T> {
-        let spool = Arc::clone(&self.spool);
-        let done = tokio::task::spawn_blocking(move || {
-            let mut spool = spool.lock().unwrap_or_else(PoisonError::into_inner);
-            work(&mut spool)
-        });
-        done.await.map_err(io::Error::other)?
-    }
-
     /// Puts records on disk. Answers whether they are there.
     async fn keep(&self, records: &[OperationRecord]) -> bool {
         let kept = match lines(records) {
-            Ok(lines) => self.on_disk(move |spool| spool.append(&lines)).await,
+            Ok(lines) => on_disk(&self.spool, move |spool| spool.append(&lines)).await,
             Err(error) => Err(error),
         };
         match kept {
@@ -145,6 +138,7 @@ impl Recorder {
             filled: Notify::new(),
             after: OnceLock::new(),
             spooling: None,
+            journal: None,
             clock,
             figures: Figures::default(),
             since: Mutex::default(),
@@ -163,6 +157,12 @@ impl Recorder {
         let clock = Arc::clone(&self.clock);
         let spooling = Spooling { spool: Arc::new(Mutex::new(spool)), clock, rest: Mutex::default() };
         Self { spooling: Some(spooling), ..self }
+    }
+
+    /// Answers records from `journal` and stores them behind.
+    #[must_use]
+    pub fn with_journal(self, journal: Journal) -> Self {
+        Self { journal: Some(journal), ..self }
     }
 
     /// Tells `after` of all that is stored from now on. The first one stays.
@@ -213,8 +213,14 @@ impl Recorder {
 
     /// Works the queue off until `stop` is `true`, and then what is left of it, as long as the store takes it.
     pub async fn run(&self, mut stop: watch::Receiver<bool>) {
+        if let Some(journal) = &self.journal {
+            return self.run_behind(journal, stop).await;
+        }
         loop {
             self.replay(false).await;
+            if !*stop.borrow() {
+                self.linger().await;
+            }
             let group = self.take();
             if !group.is_empty() {
                 if !self.store(group, &stop).await {
@@ -239,6 +245,18 @@ impl Recorder {
         }
     }
 
+    /// Where answers wait for something else than the store, a few records wait for more to be stored with.
+    async fn linger(&self) {
+        let is_few = {
+            let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+            let are_records = queue.iter().all(|item| matches!(item, Item::Record(..)));
+            !queue.is_empty() && queue.len() < ENOUGH && are_records
+        };
+        if is_few && self.after.get().is_some() {
+            tokio::time::sleep(LINGER).await;
+        }
+    }
+
     fn push(&self, item: Item) {
         self.waiting.fetch_add(1, Ordering::Relaxed);
         self.queue.lock().unwrap_or_else(PoisonError::into_inner).push_back(item);
@@ -246,22 +264,24 @@ impl Recorder {
     }
 
     fn take(&self) -> Vec<Item> {
-        let group: Vec<Item> = {
-            let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-            let count = queue.len().min(GROUP);
-            queue.drain(..count).collect()
-        };
+        let group = self.drain();
         self.since().under_way = oldest(&group);
         self.measure();
         group
     }
 
-    fn since(&self) -> MutexGuard<'_, Since> {
+    pub(super) fn drain(&self) -> Vec<Item> {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = queue.len().min(GROUP);
+        queue.drain(..count).collect()
+    }
+
+    pub(super) fn since(&self) -> MutexGuard<'_, Since> {
         self.since.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes how much waits, and since when.
-    fn measure(&self) {
+    pub(super) fn measure(&self) {
         let spool_bytes = self.spooling.as_ref().map_or(0, |spooling| spooling.spool().bytes());
         let queued = oldest(&*self.queue.lock().unwrap_or_else(PoisonError::into_inner));
         let since = {
@@ -360,7 +380,7 @@ impl Recorder {
     }
 
     /// Stores records, and tells who wants to know.
-    async fn store_once(&self, records: &[OperationRecord]) -> Result<(), PortError> {
+    pub(super) async fn store_once(&self, records: &[OperationRecord]) -> Result<(), PortError> {
         let storing = async {
             match self.sink.record(records).await {
                 Err(PortError::Refused(reason)) => self.one_by_one(records, &reason.to_string()).await,
@@ -393,7 +413,7 @@ impl Recorder {
             if !at_once && !spooling.is_due() {
                 return false;
             }
-            let (records, next) = match spooling.on_disk(|spool| spool.oldest(GROUP)).await {
+            let (records, next) = match on_disk(&spooling.spool, |spool| spool.oldest(GROUP)).await {
                 Ok(oldest) => oldest,
                 Err(error) => {
                     tracing::error!(%error, "the spool cannot be read");
@@ -406,7 +426,7 @@ impl Recorder {
                 return false;
             }
             count += records.len();
-            if let Err(error) = spooling.on_disk(move |spool| spool.stored_up_to(next)).await {
+            if let Err(error) = on_disk(&spooling.spool, move |spool| spool.stored_up_to(next)).await {
                 tracing::error!(%error, "the spool cannot be emptied; what is stored twice counts once");
             }
         }
@@ -449,6 +469,16 @@ fn oldest<'a>(items: impl IntoIterator<Item = &'a Item>) -> Option<Timestamp> {
     })
 }
 
-fn waits_on_disk() -> PortError {
+/// Uses files where waiting for the disk holds nobody up.
+pub(super) async fn on_disk<F: Send + 'static, T: Send + 'static>(
+    files: &Arc<Mutex<F>>,
+    work: impl FnOnce(&mut F) -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    let files = Arc::clone(files);
+    let done = tokio::task::spawn_blocking(move || work(&mut files.lock().unwrap_or_else(PoisonError::into_inner)));
+    done.await.map_err(io::Error::other)?
+}
+
+pub(super) fn waits_on_disk() -> PortError {
     PortError::Unavailable("records wait on disk for the store".into())
 }

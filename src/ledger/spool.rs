@@ -22,6 +22,8 @@ pub struct Spool {
     /// Where what waits begins, and where it ends.
     start: u64,
     end: u64,
+    /// Whether what is written is forced to the disk.
+    syncs: bool,
 }
 
 impl Spool {
@@ -62,7 +64,7 @@ impl Spool {
                 end += 1;
             }
         }
-        Ok(Self { file, most_bytes, start: 0, end })
+        Ok(Self { file, most_bytes, start: 0, end, syncs: true })
     }
 
     fn take_over(&mut self, mut from: File, path: &PathBuf) -> io::Result<()> {
@@ -73,6 +75,28 @@ impl Spool {
         self.file.sync_data()?;
         self.end += copied + 1;
         std::fs::remove_file(path)
+    }
+
+    /// The same where the death of the process is survived, and a loss of power may take the last moments.
+    #[must_use]
+    pub fn without_sync(self) -> Self {
+        Self { syncs: false, ..self }
+    }
+
+    /// Where what waits begins.
+    #[must_use]
+    pub fn start(&self) -> u64 {
+        self.start
+    }
+
+    /// Where it ends.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.end
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        if self.syncs { self.file.sync_data() } else { Ok(()) }
     }
 
     /// Whether nothing waits.
@@ -98,7 +122,7 @@ impl Spool {
         }
         self.file.seek(SeekFrom::Start(self.end))?;
         self.file.write_all(lines)?;
-        self.file.sync_data()?;
+        self.sync()?;
         self.end += length;
         Ok(true)
     }
@@ -137,7 +161,7 @@ impl Spool {
         if self.is_empty() {
             (self.start, self.end) = (0, 0);
             self.file.set_len(0)?;
-            self.file.sync_data()?;
+            self.sync()?;
         }
         Ok(())
     }
@@ -147,7 +171,7 @@ impl Spool {
 ///
 /// # Errors
 /// When one has no JSON form.
-pub fn lines(records: &[OperationRecord]) -> io::Result<Vec<u8>> {
+pub fn lines<'a>(records: impl IntoIterator<Item = &'a OperationRecord>) -> io::Result<Vec<u8>> {
     let mut lines = Vec::new();
     for record in records {
         let json = serde_json::to_string(record).map_err(io::Error::other)?;

@@ -196,6 +196,7 @@ pub(super) async fn one_bad_record_does_not_hold_back_the_others(world: &World) 
     for stored in records.map(|record| world.recorder.record(record)) {
         stored.await.unwrap();
     }
+    world.recorder.flush().await;
     assert_eq!(world.sink.ids(), ["a", "c"]);
     assert_eq!(world.sink.state.lock().unwrap().aside, ["bad"]);
 }

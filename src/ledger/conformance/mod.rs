@@ -1,6 +1,7 @@
 //! What every ledger does alike. Each case is a function of a [`World`]; each runs as a test of its own on each backend.
 
 mod cases;
+mod journaled;
 mod shared;
 mod sink;
 mod spooled;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use sink::FakeSink;
 use uuid::Uuid;
 
+use super::journal::Journal;
 use super::memory::MemoryLedger;
 use super::redis::{RedisLedger, RedisLink, Setup};
 use super::settle::Recorder;
@@ -31,6 +33,13 @@ macro_rules! suite {
             $(#[tokio::test]
             async fn $case() {
                 super::cases::$case(&super::World::memory()).await;
+            })+
+        }
+
+        mod journaled_memory {
+            $(#[tokio::test]
+            async fn $case() {
+                super::cases::$case(&super::World::journaled()).await;
             })+
         }
 
@@ -68,6 +77,8 @@ struct World {
     clock: Arc<ManualClock>,
     sink: Arc<FakeSink>,
     recorder: Arc<Recorder>,
+    /// Of its journal, where it has one.
+    folder: Option<Arc<tempfile::TempDir>>,
     /// The ledger, where it is in Redis, and what its keys begin with.
     shared: Option<(Arc<RedisLedger>, String)>,
     _stop: tokio::sync::watch::Sender<bool>,
@@ -75,14 +86,23 @@ struct World {
 
 impl World {
     fn memory() -> Self {
-        Self::around(Arc::new(FakeSink::default()))
+        Self::around(Arc::new(FakeSink::default()), None)
     }
 
-    fn around(sink: Arc<FakeSink>) -> Self {
+    /// With answers from a journal, the store behind them.
+    fn journaled() -> Self {
+        Self::around(Arc::new(FakeSink::default()), Some(Arc::new(tempfile::TempDir::new().unwrap())))
+    }
+
+    fn around(sink: Arc<FakeSink>, folder: Option<Arc<tempfile::TempDir>>) -> Self {
         let clock = Arc::new(ManualClock::at(Timestamp::from_unix_ms(START_MS)));
-        let recorder = Arc::new(Recorder::new(sink.clone(), clock.clone()));
+        let mut recorder = Recorder::new(sink.clone(), clock.clone());
+        if let Some(folder) = &folder {
+            recorder = recorder.with_journal(Journal::open(folder.path()).unwrap());
+        }
+        let recorder = Arc::new(recorder);
         let ledger = Arc::new(MemoryLedger::new(clock.clone(), Arc::clone(&recorder)));
-        Self { ledger, clock, sink, _stop: run(&recorder), recorder, shared: None }
+        Self { ledger, clock, sink, _stop: run(&recorder), recorder, folder, shared: None }
     }
 
     /// Around the test command's Redis, with keys of its own.
@@ -108,14 +128,14 @@ impl World {
         #[expect(clippy::disallowed_methods, reason = "a test's own task ends with its runtime")]
         drop(tokio::spawn(closing));
         let shared = Some((Arc::clone(&ledger), prefix.to_owned()));
-        Self { ledger, clock, sink, _stop: run(&recorder), recorder, shared }
+        Self { ledger, clock, sink, _stop: run(&recorder), recorder, folder: None, shared }
     }
 
     /// Another process on the same store.
     async fn restarted(&self) -> Self {
         match &self.shared {
             Some((_, prefix)) => Self::sharing(Arc::clone(&self.sink), prefix).await,
-            None => Self::around(Arc::clone(&self.sink)),
+            None => Self::around(Arc::clone(&self.sink), self.folder.clone()),
         }
     }
 

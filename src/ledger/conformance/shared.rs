@@ -272,3 +272,21 @@ async fn windows_in_redis_are_those_of_the_calendar() {
         world.advance(86_400 * 5 + 3_601);
     }
 }
+
+#[tokio::test]
+async fn an_admission_that_is_given_up_while_it_is_asked_for_holds_nothing() {
+    use futures_util::FutureExt;
+
+    let world = World::redis().await;
+    let limits = budget(100, None);
+    let first = world.ask(&costing(1, limits, 1)).await.unwrap();
+    world.settle(first, 0, 1).await;
+    for number in 2..6 {
+        let asked = costing(number, limits, 90);
+        // The question is on its way, and nobody waits for the answer.
+        assert!(world.ledger.admit(&asked).now_or_never().is_none());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        eventually(async || world.spent(limits).await == (1, 0)).await;
+    }
+    assert!(world.ask(&costing(6, limits, 99)).await.is_ok());
+}

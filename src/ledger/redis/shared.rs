@@ -111,7 +111,10 @@ impl RedisLedger {
     /// One try: `Err` with the window where spending has to be read first.
     async fn try_to_admit(&self, ask: &Ask, about: &str) -> Outcome<Result<Admitted, Window>> {
         let _whole = self.joining.read().await;
-        match self.link.call(Step::Admit, &self.admit_arguments(ask, about)).await {
+        let mut asking = Asking { ledger: self, ask, is_answered: false };
+        let answer = self.link.call(Step::Admit, &self.admit_arguments(ask, about)).await;
+        asking.is_answered = true;
+        match answer {
             Ok(words) if words.first().is_some_and(|word| word == "SEED") => {
                 let start = words.get(1).and_then(|start| start.parse().ok()).unwrap_or_default();
                 Ok(Err(Window::at(ask.limits.reset, Timestamp::from_unix_ms(start))))
@@ -344,6 +347,21 @@ impl RedisLedger {
         arguments.extend(spend_words(window, spend));
         arguments.push(String::new());
         arguments
+    }
+}
+
+/// An admission under way. Whoever gives it up may hold something all the same.
+struct Asking<'a> {
+    ledger: &'a RedisLedger,
+    ask: &'a Ask,
+    is_answered: bool,
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        if !self.is_answered && self.ledger.link.is_connected() {
+            self.ledger.doubt(self.ask);
+        }
     }
 }
 
