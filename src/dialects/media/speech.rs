@@ -197,7 +197,12 @@ impl Medium for Speech {
         }
         for (name, new) in to.ways.speech_renames {
             if let Some(value) = self.raw.get(name) {
-                splice.set(new, Bytes::copy_from_slice(value));
+                let value = match (&self.voice, value) {
+                    // A voice of the client's own is an object in the contract, and its id where the field has another name.
+                    (Some(id), [b'{', ..]) if *name == "voice" => json_string(id),
+                    _ => Bytes::copy_from_slice(value),
+                };
+                splice.set(new, value);
                 splice.remove(name);
             }
         }
