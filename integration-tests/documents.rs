@@ -1,11 +1,13 @@
 //! PDFs and text files for models that read text only.
 
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use flate2::write::ZlibEncoder;
 use flate2::{Compress, Compression, FlushCompress};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -181,6 +183,30 @@ async fn files_of_text_go_as_text_and_what_cannot_is_refused_by_its_place() {
         Some("messages[0].content[0]"),
     );
     assert!(world.stub.take_requests().is_empty(), "nothing reached the provider");
+}
+
+#[tokio::test]
+async fn a_hard_budget_is_not_overdrawn_by_a_document_that_unfolds() {
+    let mut world = World::of(&[]).await;
+    let entry = json!({
+        "operations": {"text.generate": {"maxInputTokens": 1_000_000, "maxOutputTokens": 100}},
+        "pricing": {"inputCentsPerMTokens": "100", "outputCentsPerMTokens": "100"},
+    });
+    world.gateway.deploy_with("priced", "stub-text", json!({"catalogEntry": entry})).await;
+    let hard = json!({"name": "hard", "maxBudgetCents": 1000, "budgetMode": "hard"});
+    (_, world.key) = world.gateway.create_key(&hard).await;
+    let text = format!("BT /F 12 Tf 20 200 Td ({}) Tj ET", "word ".repeat(2_000));
+    let mut compressed = ZlibEncoder::new(Vec::new(), Compression::best());
+    compressed.write_all(text.as_bytes()).unwrap();
+    let unfolds = pdf_of(&[compressed.finish().unwrap()], true);
+    let mut asked = asks("priced", &unfolds);
+    asked["max_tokens"] = json!(9);
+    let answer = world.chat(&asked).await;
+    answer.assert_error(400, "invalid_request_error", Some("file_too_large"), Some("messages[0].content[1]"));
+    assert!(answer.text().contains("what a hard budget holds for it"), "{}", answer.text());
+    let mut asked = asks("priced", &pdf(&["Hello."]));
+    asked["max_tokens"] = json!(9);
+    world.chat(&asked).await.ok();
 }
 
 #[tokio::test]

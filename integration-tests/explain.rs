@@ -122,3 +122,30 @@ async fn fields_that_would_be_lost_and_lanes_are_told_for_every_shape_and_for_wh
         answer.assert_error(400, "invalid_request_error", None, Some(param));
     }
 }
+
+#[tokio::test]
+async fn who_keeps_the_breakpoints_of_a_prompts_cache_comes_first_in_its_tier_and_no_higher() {
+    let world = World::of(&[]).await;
+    let claude = |priority: i32| json!({"provider": "anthropic", "credentials": {"apiKey": "sk-stub"}, "priority": priority, "weight": 1});
+    let keeper = world.deploy_with("my/pool", "claude-fable-5", claude(1)).await;
+    world.deploy_with("my/pool", "gpt-a", json!({"priority": 1, "weight": 1000})).await;
+    let text = |cache: bool| {
+        let mut part = json!({"type": "text", "text": "a long prompt"});
+        if cache {
+            part["cache_control"] = json!({"type": "ephemeral"});
+        }
+        let turns = json!([{"role": "user", "content": [part]}]);
+        json!({"contract": "messages", "body": {"model": "my/pool", "max_tokens": 9, "messages": turns}})
+    };
+    for _ in 0..8 {
+        let explained = explain(&world, text(true)).await;
+        assert_eq!(explained["candidates"][0]["deploymentId"], json!(keeper), "{explained}");
+        assert_eq!((&explained["pinnedBy"], &explained["candidates"][0]["dropped"]), (&json!("content"), &json!([])));
+    }
+    assert_eq!(explain(&world, text(false)).await["pinnedBy"], Value::Null);
+    // What the operator puts above stays above.
+    let above = world.deploy_with("my/pool", "gpt-b", json!({"priority": 2})).await;
+    let explained = explain(&world, text(true)).await;
+    assert_eq!(explained["candidates"][0]["deploymentId"], json!(above), "{explained}");
+    assert_eq!(explained["candidates"][0]["dropped"], json!(["cache_control"]));
+}

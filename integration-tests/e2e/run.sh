@@ -142,6 +142,7 @@ suite python langchain.py
 suite python vectors.py
 suite node "$node/vectors.mjs"
 suite python media.py
+suite python documents.py
 suite node "$node/media.mjs"
 suite python admin_grpc.py
 suite python metrics.py

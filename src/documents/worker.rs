@@ -11,7 +11,7 @@ use super::{MAX_BYTES, Unreadable, WAIT, pdf};
 pub const ARGUMENT: &str = "read-pdf";
 
 /// Memory that a reader may have, its program included.
-const MAX_MEMORY: u64 = 1 << 30;
+const MAX_MEMORY: u64 = 512 << 20;
 /// Files that a reader may have open: the standard streams.
 const MAX_FILES: u64 = 3;
 

@@ -99,6 +99,14 @@ impl Account {
         Ok(Self { parts, key, operation, task, size, weight, hold: None, counted: None, deployment: None })
     }
 
+    /// Most bytes that the text of the request's files may have: a hard budget holds a token for each byte of the body,
+    /// and a token is a byte at least. Where content is referred to, it holds all that a model takes.
+    pub(super) fn most_file_text(&self) -> Option<u64> {
+        let is_hard = self.key.as_ref().is_some_and(|key| key.budget_mode == BudgetMode::Hard);
+        (is_hard && self.key.as_ref().is_some_and(|key| key.limits.budget.is_some()) && !self.size.has_references)
+            .then_some(self.size.bytes)
+    }
+
     pub(super) fn operation(&self) -> OperationId {
         self.operation
     }

@@ -57,6 +57,8 @@ enum Why {
     /// A file that only its provider can see.
     Reference,
     TooMany,
+    /// A hard budget holds less than its text may cost.
+    Unheld,
 }
 
 impl Texts {
@@ -69,7 +71,12 @@ impl Texts {
     ///
     /// # Errors
     /// The first file that cannot go as text.
-    pub(super) async fn replace(&self, request: &Request, documents: &Documents) -> Result<Option<Request>, Unusable> {
+    pub(super) async fn replace(
+        &self,
+        request: &Request,
+        documents: &Documents,
+        most_bytes: Option<u64>,
+    ) -> Result<Option<Request>, Unusable> {
         let mut files = Vec::new();
         request.turns.iter().flat_map(|turn| &turn.parts).for_each(|part| collect(part, &mut files));
         if files.len() > MAX_FILES {
@@ -77,7 +84,7 @@ impl Texts {
         }
         let mut known = self.known.lock().await;
         let mut is_changed = false;
-        let mut chars = 0;
+        let (mut chars, mut bytes) = (0, 0);
         for (nth, media) in files.into_iter().enumerate() {
             // What is neither here nor was fetched is refused by the wire or the provider.
             if matches!(media.source, Source::Text(_) | Source::Url(_)) {
@@ -89,11 +96,14 @@ impl Texts {
                 Entry::Vacant(place) => place.insert(read(media, documents).await),
             };
             match text {
-                Ok(text) => chars += text.chars().count(),
+                Ok(text) => (chars, bytes) = (chars + text.chars().count(), bytes + text.len() as u64),
                 Err(why) => return Err(Unusable { nth, why: why.clone() }),
             }
             if chars > MAX_CHARS {
                 return Err(Unusable { nth, why: Why::Unreadable(Unreadable::TooMuchText) });
+            }
+            if most_bytes.is_some_and(|most| bytes > most) {
+                return Err(Unusable { nth, why: Why::Unheld });
             }
             is_changed = true;
         }
@@ -169,6 +179,7 @@ impl Unusable {
             Why::Type => ("unsupported_file_type", "only PDF and text in UTF-8 can be sent to it as text"),
             Why::NoBase64 => ("invalid_file_data", "it is not valid base64"),
             Why::Reference => ("unsupported_file_reference", "only the provider that keeps it can read it by its id"),
+            Why::Unheld => ("file_too_large", "its text is longer than what a hard budget holds for it"),
             Why::TooMany => ("file_too_large", "a request may bring 100 files at most"),
         };
         let sentence = format!("{place}: this model takes no files, and this one cannot go as text: {why}");
@@ -236,7 +247,7 @@ mod tests {
             (Source::Data { media_type: "text/plain".to_owned(), data: "%".to_owned() }, Err(Why::NoBase64)),
             (Source::Id("file-1".to_owned()), Err(Why::Reference)),
         ] {
-            let replaced = Texts::default().replace(&request(vec![file(source.clone())]), &documents).await;
+            let replaced = Texts::default().replace(&request(vec![file(source.clone())]), &documents, None).await;
             let text = replaced.map(|request| {
                 request.map(|request| match &request.turns[0].parts[0] {
                     Part::File(Media { source: Source::Text(text), .. }) => text.clone(),

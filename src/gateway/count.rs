@@ -112,7 +112,7 @@ impl Gateway {
         let target = &candidate.target;
         let provider = providers::find(&target.provider)
             .ok_or_else(|| Failure::configuration(format!("unknown provider `{}`", target.provider)))?;
-        let written = asking.write(candidate, provider, Wire::Messages, &self.parts).await;
+        let written = asking.write(candidate, provider, Wire::Messages, &self.parts, None).await;
         let (written, _) = written.map_err(|fault| Failure::refused(&fault))?;
         let is_as_sent =
             asking.is_native(Wire::Messages) && !asking.rewrites_effort(candidate, provider, Wire::Messages);

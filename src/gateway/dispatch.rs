@@ -189,6 +189,7 @@ impl Gateway {
             is_stream,
             revision: call.snapshot.revision().0,
         };
+        let most_file_text = account.most_file_text();
         let mut record = Record::start(account, facts);
         record.traced_by(call.trace);
         if call.wants_routing {
@@ -206,6 +207,7 @@ impl Gateway {
             snapshot: call.snapshot,
             forwarded: call.forwarded,
             is_strict: call.is_strict,
+            most_file_text,
             policy,
             end: Instant::now() + ms(policy.total_ms),
             is_committed: Arc::new(AtomicBool::new(false)),
@@ -318,6 +320,8 @@ pub(super) struct Run {
     keep: Option<Keep>,
     pub(super) forwarded: HeaderMap,
     is_strict: bool,
+    /// As of [`Manner`].
+    most_file_text: Option<u64>,
     pub(super) policy: ExecutionPolicy,
     end: Instant,
     /// Set when the response status has been sent: no further attempts.
@@ -584,7 +588,7 @@ impl Run {
     /// Prepares the request for a candidate.
     pub(super) async fn prepare(&self, candidate: &Candidate) -> Result<Prepared, Failure> {
         let strategy = self.snapshot.settings().unsupported_parameter_strategy;
-        let manner = Manner { is_strict: self.is_strict, strategy };
+        let manner = Manner { is_strict: self.is_strict, strategy, most_file_text: self.most_file_text };
         self.task.prepare(&self.parts, candidate, manner, self.end).await
     }
 

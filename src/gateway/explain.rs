@@ -226,7 +226,7 @@ impl Inquiry<'_> {
     async fn prepare(&self, candidate: &Candidate, account: Option<&Account>, view: &mut CandidateView) {
         let parts = &self.gateway.parts;
         let strategy = self.snapshot.settings().unsupported_parameter_strategy;
-        let manner = Manner { is_strict: false, strategy };
+        let manner = Manner { is_strict: false, strategy, most_file_text: None };
         view.transport = Some(candidate.transport);
         view.lane = Some(self.lane(candidate));
         if let Some(lacking) = self.lacking(candidate) {

@@ -103,6 +103,7 @@ impl Asking {
         provider: &Provider,
         wire: Wire,
         parts: &Parts,
+        most_file_text: Option<u64>,
     ) -> Outcome<(Written, bool)> {
         let to = addressee(&candidate.target, provider);
         let needs_text = !takes_files(candidate, provider) && self.has_files();
@@ -121,7 +122,7 @@ impl Asking {
         let mut files_as_text = false;
         if let Some(request) = read.filter(|_| needs_text) {
             let request = changed.as_ref().unwrap_or(request);
-            let read = self.texts.replace(request, &parts.documents).await;
+            let read = self.texts.replace(request, &parts.documents, most_file_text).await;
             if let Some(read) = read.map_err(|unusable| unusable.to_fault(self.asked.bytes()))? {
                 files_as_text = true;
                 changed = Some(read);

@@ -24,6 +24,8 @@ pub(super) struct Manner {
     pub is_strict: bool,
     /// Parameters, says the operator.
     pub strategy: ParameterStrategy,
+    /// Most bytes that the text of the request's files may have, where a budget holds no more for them.
+    pub most_file_text: Option<u64>,
 }
 
 /// A request for one candidate.
@@ -59,7 +61,7 @@ pub(super) async fn prepare(
     }
     let wire = wire_of(candidate.transport)
         .ok_or_else(|| Failure::configuration("the wire shape generates no text".to_owned()))?;
-    let writing = timeout_at(end, asking.write(candidate, provider, wire, parts));
+    let writing = timeout_at(end, asking.write(candidate, provider, wire, parts, manner.most_file_text));
     let written = writing.await.map_err(|_| Failure::timed_out("content of the request took too long"))?;
     let written = written.and_then(|(written, is_native)| Ok((follow(manner, asking, wire, written)?, is_native)));
     let (Written { body, dropped }, is_native) = written.map_err(|fault| Failure::refused(&fault))?;

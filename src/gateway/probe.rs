@@ -60,7 +60,7 @@ impl ProbeDeployment for Gateway {
         };
         let nothing = HeaderMap::new();
         let end = begun + PATIENCE;
-        let manner = Manner { is_strict: false, strategy: ParameterStrategy::Drop };
+        let manner = Manner { is_strict: false, strategy: ParameterStrategy::Drop, most_file_text: None };
         let trace = Trace::default();
         let outcome = match task.prepare(&self.parts, &candidate, manner, end).await {
             Ok(prepared) => {
