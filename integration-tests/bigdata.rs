@@ -42,7 +42,7 @@ async fn main() -> Outcome<()> {
     let base: Base = if is_sqlite {
         Base::Sqlite(sqlite::Base::open().await?)
     } else {
-        Base::Postgres(postgres::Base::open(&std::env::var("UNIFIED_TEST_DATABASE_URL")?).await?)
+        Base::Postgres(Box::new(postgres::Base::open(&std::env::var("UNIFIED_TEST_DATABASE_URL")?).await?))
     };
     let stores = base.stores();
     say(&base.load(rows).await?)?;
@@ -56,7 +56,7 @@ async fn main() -> Outcome<()> {
 /// The database that is measured.
 enum Base {
     Sqlite(sqlite::Base),
-    Postgres(postgres::Base),
+    Postgres(Box<postgres::Base>),
 }
 
 impl Base {

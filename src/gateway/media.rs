@@ -19,7 +19,7 @@ use super::{Denied, Gateway, Parts, sound};
 use crate::canonical::text::Steps;
 use crate::canonical::{BodyPart, TokenUsage};
 use crate::dialects::media::{
-    self, Edit, Found, Generation, MediaRecipient, Medium, Penned, PennedBody, Speech, SpeechAnswer, Transcription,
+    self, Drawing, Found, MediaRecipient, Medium, Penned, PennedBody, Speech, SpeechAnswer, Transcription,
 };
 use crate::dialects::native::{NativeReply, NativeStream, ProviderError, ReplyError};
 use crate::dialects::question::{self, Answered, Sending};
@@ -75,7 +75,7 @@ impl Gateway {
     pub async fn draw(&self, mut call: Call) -> Result<Answer, Denied> {
         let body = std::mem::take(&mut call.body);
         let bytes = body.len() as u64;
-        let asked = self.in_scope(&call, Operation::ImageGenerate, bytes, Generation::scan(body))?;
+        let asked = self.in_scope(&call, Operation::ImageGenerate, bytes, Drawing::of_text(body))?;
         self.serve(call, Box::new(asked), None).await
     }
 
@@ -86,8 +86,8 @@ impl Gateway {
     pub async fn edit(&self, mut call: Call, form: Option<Uploaded>) -> Result<Answer, Denied> {
         let body = std::mem::take(&mut call.body);
         let (bytes, read) = match &form {
-            Some(form) => (form.bytes(), Edit::read(form.form().clone())),
-            None => (body.len() as u64, Edit::scan(body)),
+            Some(form) => (form.bytes(), Drawing::of_form(form.form().clone())),
+            None => (body.len() as u64, Drawing::of_images(body)),
         };
         let asked = self.in_scope(&call, Operation::ImageEdit, bytes, read)?;
         self.serve(call, Box::new(asked), form).await
@@ -208,6 +208,10 @@ impl Task for MediaTask {
 
     fn is_stream(&self) -> bool {
         self.asked.is_stream()
+    }
+
+    fn asks_stream(&self, candidate: &Candidate) -> bool {
+        find(&candidate.target).is_ok_and(|provider| self.asked.asks_stream(&self.recipient(candidate, provider)))
     }
 
     fn transports(&self) -> &'static [Transport] {
