@@ -212,11 +212,8 @@ impl Account {
             About { public_model: task.model(), contract: task.contract(), operation: task.operation().as_str() };
         let patience = Instant::now() + key.budget_wait;
         let mut pause = FIRST_LOOK;
+        // Everyone asks once: what can be had at once is not kept for those who need more of it.
         let mut turn = None;
-        // Whoever can wait does so behind those who wait already.
-        if key.limits.budget.is_some() && key.budget_wait > pause && self.parts.turns.is_line(key.id) {
-            turn = self.line_up(key.id, patience).await;
-        }
         loop {
             let refusal = match self.parts.ledger.admit_for(&ask, about).await? {
                 Admitted::Held(hold) => {

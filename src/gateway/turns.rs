@@ -1,5 +1,6 @@
 //! Who waits for money that others hold: a line for each key. The first in it asks the ledger, again and again; the others
-//! wait for their turn and ask nothing. So many who wait cost Redis what one costs, and who came first is served first.
+//! wait for their turn and ask nothing. So many who wait cost Redis what one costs, and of those who wait the first is served
+//! first; a request that can be served at once does not wait behind them.
 //!
 //! A replica has lines of its own; its first takes its chance with the first of the others.
 
@@ -40,8 +41,9 @@ impl Default for Shared {
 }
 
 impl Turns {
-    /// Whether somebody waits already.
-    pub(super) fn is_line(&self, key: VirtualKeyId) -> bool {
+    /// Whether somebody waits.
+    #[cfg(test)]
+    fn is_line(&self, key: VirtualKeyId) -> bool {
         self.lines().contains_key(&key)
     }
 
