@@ -60,8 +60,8 @@ figures: ## Measure what the documentation promises and print the numbers
 propagation: ## How fast a change is in force on another replica, undisturbed and disturbed
 	@integration-tests/services.sh --production integration-tests/figures.sh propagation
 
-bigdata: ## How long questions about five million recorded requests take in PostgreSQL, and what recording them costs
-	@integration-tests/services.sh --production $(CARGO) run --release --example bigdata
+bigdata: ## How long questions about five million recorded requests take, and what recording them costs: ARGS="--store sqlite"
+	@integration-tests/services.sh --production $(CARGO) run --release --example bigdata -- $(ARGS)
 
 recording: ## What it costs to store a record, in SQLite and in PostgreSQL
 	@integration-tests/services.sh --production $(CARGO) run --release --example recording

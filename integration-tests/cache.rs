@@ -48,6 +48,14 @@ fn status(answer: &Answer) -> Option<&str> {
     answer.header("x-unified-cache-status")
 }
 
+/// Names of the headers that tell of limits.
+fn limits_of(answer: &Answer) -> Vec<String> {
+    let names = answer.headers.keys().map(|name| name.as_str().to_owned());
+    let mut names: Vec<String> = names.filter(|name| name.starts_with("x-ratelimit-")).collect();
+    names.sort_unstable();
+    names
+}
+
 /// How long half of 40 hits take at most.
 async fn half_of(ask: impl AsyncFn() -> Answer) -> Duration {
     let mut times = Vec::new();
@@ -81,6 +89,12 @@ async fn an_equal_request_is_answered_without_a_call_and_costs_nothing() {
     assert_eq!(second.header("x-ratelimit-remaining-requests"), Some("8"), "a hit counts as a request");
     assert_eq!(second.header("content-type"), Some("application/json"));
     assert_eq!(spent(&gateway, &id).await, json!("1"), "a hit costs nothing");
+    assert_eq!(limits_of(&second), limits_of(&first), "the same limits are told of");
+    let left = |answer: &Answer, of: &str| -> f64 {
+        answer.header(&format!("x-ratelimit-remaining-{of}")).unwrap().parse().unwrap()
+    };
+    assert_eq!(left(&second, "budget-cents"), 99_999.0, "as it stands after the first");
+    assert!(left(&second, "tokens") > left(&first, "tokens"), "nothing is held for a hit");
     assert_eq!(gateway.stub.calls_of(STUB), 1);
 
     let plain = gateway.client.chat(&key, &chat("priced")).await;
@@ -103,9 +117,42 @@ async fn a_key_whose_budget_is_spent_still_gets_what_is_cached_and_no_more_reque
     ask(&gateway, &key, &other).await.refused((429, "rate_limit_error", "insufficient_quota", ""));
     let hit = ask(&gateway, &key, &request).await;
     assert_eq!((hit.status, status(&hit)), (200, Some("hit")));
+    assert_eq!(hit.header("x-ratelimit-remaining-budget-cents"), Some("0"));
     let over = ask(&gateway, &key, &request).await;
     over.refused((429, "rate_limit_error", "rate_limit_exceeded", ""));
     assert_eq!(over.header("x-ratelimit-remaining-requests"), Some("0"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_shares_an_answer_that_was_cut_off_or_blocked_is_recorded_so() {
+    let gateway = TestGateway::start().await;
+    let (_, key) = key(&gateway, json!({})).await;
+    let tunnel = Tunnel::to(gateway.stub.address(), Passage::Silent).await;
+    let credentials = json!({"apiKey": PROVIDER_KEY, "baseUrl": format!("http://{}/v1", tunnel.address)});
+    gateway.deploy_with("filtered", "stub-filter", json!({"credentials": credentials})).await;
+    let request = chat("filtered");
+    let both = async {
+        let (one, other) = tokio::join!(ask(&gateway, &key, &request), ask(&gateway, &key, &request));
+        [one, other]
+    };
+    let open = async {
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        tunnel.set(Passage::Open);
+    };
+    let (both, ()) = tokio::join!(both, open);
+    let mut told: Vec<_> = both.iter().map(|answer| status(answer).unwrap()).collect();
+    told.sort_unstable();
+    assert_eq!(told, ["hit", "miss"]);
+    assert_eq!(gateway.stub.calls_of("stub-filter"), 1);
+    for answer in &both {
+        let id = answer.header("x-request-id").unwrap();
+        let record = gateway.configure("GET", &format!("/admin/logs/{id}"), &Value::Null).await;
+        assert_eq!(
+            (&record["outcome"], &record["finishReason"]),
+            (&json!("blocked"), &json!("content_filter")),
+            "{record}"
+        );
+    }
 }
 
 #[tokio::test]

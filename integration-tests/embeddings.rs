@@ -97,6 +97,37 @@ async fn what_a_model_is_known_not_to_do_reaches_no_provider() {
 }
 
 #[tokio::test]
+async fn tokens_go_to_whoever_takes_them_and_are_refused_before_any_call() {
+    let world = World::of(&[]).await;
+    // Those who take text alone come first, and are passed over without a call.
+    world.deploy_with("vectors", "embed-v4.0", json!({"provider": "cohere", "priority": 2})).await;
+    world.deploy_with("vectors", "voyage-3.5", json!({"provider": "voyage", "priority": 1})).await;
+    world.deploy_with("vectors", "text-embedding-3-small", json!({"provider": "openai", "priority": 0})).await;
+    let tokens = json!({"model": "vectors", "input": [[1, 2, 3], [4]]});
+    let answer = embed(&world, &tokens).await.ok();
+    assert_eq!(answer["data"][0]["embedding"][0], 3.0);
+    let sent = world.stub.requests();
+    assert_eq!((sent.len(), sent[0].model.as_str()), (1, "text-embedding-3-small"));
+    embed(&world, &json!({"model": "vectors", "input": "four"})).await.ok();
+    assert_eq!(world.stub.requests().pop().unwrap().model, "embed-v4.0");
+    // Nobody takes them: nobody is called, also where a deployment's own profile says so.
+    let entry = json!({"operations": {"embedding.create": {"values": {"input": ["text"]}, "mostInputs": 2}}});
+    world.deploy_with("own", "stub-embed", json!({"provider": "openai", "catalogEntry": entry})).await;
+    world.deploy_with("texts", "embed-v4.0", json!({"provider": "cohere"})).await;
+    let before = world.stub.requests().len();
+    for model in ["own", "texts"] {
+        for input in [json!([1, 2]), json!([[1], [2]])] {
+            let answer = embed(&world, &json!({"model": model, "input": input})).await;
+            answer.assert_error(400, "invalid_request_error", Some("unsupported_parameter"), Some("input"));
+        }
+    }
+    assert_eq!(world.stub.requests().len(), before, "a provider was called");
+    let answer = embed(&world, &json!({"model": "own", "input": ["a", "bb", "ccc", "dddd", "eeeee"]})).await.ok();
+    assert_eq!(answer["data"][4]["embedding"][0], 5.0);
+    assert_eq!(world.stub.requests().len(), before + 3, "five inputs are three calls of two at most");
+}
+
+#[tokio::test]
 async fn keys_limits_and_records_are_those_of_text() {
     let world = World::of(&[]).await;
     let pricing = json!({"pricing": {"inputCentsPerMTokens": "100000"}});

@@ -3,10 +3,14 @@
 
 use std::time::Duration;
 
+use opentelemetry_proto::tonic::trace::v1::Span;
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::support::tunnel::{Passage, Tunnel};
+use crate::support::wait::until;
+use crate::telemetry::{collector, hex, number, reporting, text};
 use crate::world::{CHAT, World, streamed};
 
 /// A pool whose first choice is behind a tunnel and has answered thirty streams.
@@ -87,4 +91,39 @@ async fn a_key_whose_money_does_not_cover_both_gets_no_second_candidate() {
     let (facts, took) = routing(&world, &rich).await;
     assert!(took < Duration::from_millis(850), "{took:?}");
     assert_eq!(facts["attempts"][0]["error_class"], "hedge");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_call_of_a_race_is_a_span_of_its_own_that_its_provider_hears_of() {
+    let (address, inbox, _collector) = collector().await;
+    let gateway = reporting(&format!("http://{address}"), &[("OTEL_METRICS_EXPORTER", "none")]).await;
+    let (_, key) = gateway.create_key(&json!({"name": "test"})).await;
+    let world = World { gateway, key };
+    let tunnel = pool(&world).await;
+    hedged(&world, true).await;
+    tunnel.set(Passage::Unanswered);
+    let (facts, _) = routing(&world, &world.key).await;
+    assert_eq!(facts["attempt_count"], 2, "{facts}");
+    assert_eq!((world.stub.calls_of("gpt-late"), world.stub.calls_of("gpt-spare")), (31, 1));
+    let of_spare = |span: &Span| span.name == "chat gpt-spare";
+    until("the spans", async || inbox.spans().iter().any(of_spare)).await;
+
+    let spans = inbox.spans();
+    let won = spans.iter().find(|span| of_spare(span)).unwrap();
+    let of_race = |span: &&Span| span.trace_id == won.trace_id;
+    let server = spans.iter().filter(of_race).find(|span| span.kind() == SpanKind::Server).unwrap();
+    let lost = spans.iter().filter(of_race).find(|span| span.name == "chat gpt-late").unwrap();
+    assert_eq!(spans.iter().filter(of_race).count(), 3);
+    assert_eq!((text(&lost.attributes, "error.type"), won.status.is_none()), ("hedge".to_owned(), true));
+    assert_eq!(number(&server.attributes, "unified_gateway.attempts"), 2);
+    for (span, port) in [(lost, tunnel.address.port()), (won, world.stub.address().port())] {
+        assert_eq!(span.parent_span_id, server.span_id);
+        assert_eq!(number(&span.attributes, "server.port"), i64::from(port));
+        let parent = format!("00-{}-{}-01", hex(&server.trace_id), hex(&span.span_id));
+        let requests = world.stub.requests();
+        let told = requests.iter().filter(|request| request.header("traceparent") == Some(parent.as_str()));
+        assert_eq!(told.count(), 1, "{}", span.name);
+    }
+    assert!(won.start_time_unix_nano > lost.start_time_unix_nano, "the second began later");
+    assert!(lost.end_time_unix_nano < won.end_time_unix_nano, "and the first was over before its answer was");
 }

@@ -7,9 +7,9 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
-use crate::support::Answer;
 use crate::support::stub_provider::media::PIXEL;
-use crate::support::wait::soon;
+use crate::support::wait::{soon, until};
+use crate::support::{Answer, MASTER_KEY};
 use crate::world::World;
 
 const LISTEN: &str = "/v1/audio/transcriptions";
@@ -326,20 +326,105 @@ async fn images_are_streamed_and_whole_ones_are_told_as_streams() {
     assert_eq!(drawn[2]["usage"]["output_tokens"], 1_056);
     let body = json!({"model": "gemini", "prompt": "a cat", "stream": true, "partial_images": 2});
     let told = post(&world, DRAW, &body).await;
-    assert_eq!(told.header("x-unified-dropped"), Some("partial_images"));
+    assert_eq!(told.header("x-unified-dropped"), None);
     let told = events(&told);
+    let kinds: Vec<&str> = told.iter().map(|event| event["type"].as_str().unwrap()).collect();
     assert_eq!(
-        (told.len(), &told[0]["type"], &told[0]["b64_json"]),
-        (1, &json!("image_generation.completed"), &json!(PIXEL))
+        kinds,
+        ["image_generation.partial_image", "image_generation.partial_image", "image_generation.completed"]
     );
+    assert_eq!((&told[2]["b64_json"], &told[2]["usage"]["output_tokens"]), (&json!(PIXEL), &json!(1_290)));
+    let last = world.stub.requests().pop().unwrap();
+    assert!(last.path.ends_with("gemini-3.1-flash-image:streamGenerateContent?alt=sse"), "{}", last.path);
+    world.deploy_with("openrouter", "google/gemini-3.1-flash-image", json!({"provider": "openrouter"})).await;
+    let body = json!({"model": "openrouter", "prompt": "a cat", "stream": true});
+    let told = events(&post(&world, DRAW, &body).await);
+    assert_eq!((told.len(), &told[0]["type"]), (1, &json!("image_generation.completed")));
     assert_eq!(told[0]["usage"]["output_tokens"], 1_290);
+    // What refuses before anything was drawn is an error like any other.
+    let body = json!({"model": "gemini", "prompt": "refuse", "stream": true});
+    let refused = post(&world, DRAW, &body).await;
+    assert_eq!((refused.status, &refused.json()["error"]["code"]), (400, &json!("content_policy_violation")));
     let picture = png(0);
-    for model in ["openai", "gemini"] {
+    for model in ["openai", "gemini", "openrouter"] {
         let fields =
             [Text("model", model), Text("prompt", "x"), Text("stream", "true"), File("image", "a.png", &picture)];
         let edited = events(&upload(&world, EDIT, &fields).await);
         assert_eq!(edited.last().unwrap()["type"], "image_edit.completed", "{model}");
     }
+}
+
+#[tokio::test]
+async fn a_stream_of_pictures_that_is_cut_ends_with_an_error_and_counts_against_the_deployment() {
+    let world = World::of(&[]).await;
+    world.deploy_with("gemini", "gemini-3.1-flash-image-cut", custom_gemini(&world, "generate_content")).await;
+    world.deploy_with("openrouter", "x/image-cut", json!({"provider": "openrouter"})).await;
+    for model in ["gemini", "openrouter"] {
+        let body = json!({"model": model, "prompt": "a cat", "stream": true, "partial_images": 1});
+        let told = events(&post(&world, DRAW, &body).await);
+        assert_eq!(told.len(), 2, "{model}: {told:?}");
+        assert_eq!(told[0]["type"], "image_generation.partial_image", "{model}");
+        assert_eq!(told[1]["error"]["code"], "upstream_error", "{model}: {}", told[1]);
+        // Without a picture on the way nothing was said yet, and the answer is an error.
+        let body = json!({"model": model, "prompt": "a cat", "stream": true});
+        assert_eq!(post(&world, DRAW, &body).await.status, 502, "{model}");
+    }
+    assert_eq!(world.stub.requests().len(), 4, "a dear request was repeated");
+}
+
+/// A deployment of a model at Google that the catalog does not know.
+fn custom_gemini(world: &World, wire: &str) -> Value {
+    let mut body = gemini(world);
+    body["catalogEntry"] = json!({"operations": {"image.generate": {}}, "pricing": {"units": {"per_image": "4"}}});
+    body["transportOverrides"] = json!({"image.generate": wire});
+    body
+}
+
+#[tokio::test]
+async fn imagen_is_told_in_its_own_words_and_charged_by_the_image() {
+    let world = World::of(&[]).await;
+    world.deploy_with("imagen", "imagen-4.0-generate-001", gemini(&world)).await;
+    world.deploy_with("own", "imagen-9", custom_gemini(&world, "predict")).await;
+    let body = json!({"model": "imagen", "prompt": "a cat", "n": 2, "size": "2048x2048", "output_format": "jpeg",
+        "output_compression": 80, "person_generation": "dont_allow", "user": "u", "quality": "auto"});
+    let answer = post(&world, DRAW, &body).await;
+    assert_eq!(answer.header("x-unified-dropped"), Some("user"));
+    let answer = answer.ok();
+    assert_eq!((answer["data"].as_array().unwrap().len(), &answer["data"][1]["b64_json"]), (2, &json!(PIXEL)));
+    assert_eq!(answer["output_format"], "jpeg");
+    let sent = world.stub.requests().pop().unwrap();
+    assert!(sent.path.ends_with("/models/imagen-4.0-generate-001:predict"), "{}", sent.path);
+    assert_eq!(
+        sent.json(),
+        json!({"instances": [{"prompt": "a cat"}], "parameters": {"sampleCount": 2, "aspectRatio": "1:1",
+            "sampleImageSize": "2K", "personGeneration": "dont_allow",
+            "outputOptions": {"mimeType": "image/jpeg", "compressionQuality": 80}, "includeRaiReason": true}})
+    );
+    let told = events(&post(&world, DRAW, &json!({"model": "imagen", "prompt": "a cat", "stream": true})).await);
+    assert_eq!((told.len(), &told[0]["type"]), (1, &json!("image_generation.completed")));
+    let before = world.stub.requests().len();
+    for (field, value) in [
+        ("n", json!(5)),
+        ("size", json!("1536x1024")),
+        ("size", json!("512x512")),
+        ("size", json!("4096x4096")),
+        ("output_format", json!("webp")),
+        ("output_compression", json!(80)),
+        ("person_generation", json!("all")),
+    ] {
+        let mut body = json!({"model": "imagen", "prompt": "a cat"});
+        body[field] = value;
+        post(&world, DRAW, &body).await.refused((400, "invalid_request_error", "unsupported_parameter", field));
+    }
+    assert_eq!(world.stub.requests().len(), before, "a provider was called");
+    let refused = post(&world, DRAW, &json!({"model": "own", "prompt": "refuse"})).await;
+    assert_eq!((refused.status, &refused.json()["error"]["code"]), (400, &json!("content_policy_violation")));
+    let (_, key) = world.create_key(&json!({"name": "paying", "maxBudgetCents": 100})).await;
+    let world = World { gateway: world.gateway, key };
+    post(&world, DRAW, &json!({"model": "own", "prompt": "a cat", "n": 3})).await.ok();
+    let last = post(&world, DRAW, &json!({"model": "own", "prompt": "a cat"})).await;
+    // Three images at four cents were paid, one is held.
+    assert_eq!(last.header("x-ratelimit-remaining-budget-cents"), Some("84"), "{:?}", last.headers);
 }
 
 #[tokio::test]
@@ -471,4 +556,29 @@ fn resident_mib() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() / 1024
+}
+
+#[tokio::test]
+async fn what_is_refused_is_recorded_with_its_size() {
+    let world = World::of(&[]).await;
+    let pdf = [b"%PDF-1.7".to_vec(), vec![b' '; 5_000]].concat();
+    let form_of = |fields: &[Field<'_>]| form(fields).len();
+    let unread = [Text("model", "listen"), File("file", "a.wav", &pdf)];
+    let sound = wav();
+    let wrong = [Text("model", "listen"), Text("temperature", "hot"), File("file", "a.wav", &sound)];
+    let no_prompt = json!({"model": "draw", "promt": "a cat"});
+    let refused = [
+        // What was read when it was clear: all of it, as it lies in one piece.
+        (upload(&world, LISTEN, &unread).await, form_of(&unread)),
+        (upload(&world, LISTEN, &wrong).await, "listen".len() + "hot".len() + sound.len()),
+        (post(&world, DRAW, &no_prompt).await, no_prompt.to_string().len()),
+    ];
+    for (answer, bytes) in refused {
+        assert!((400..500).contains(&answer.status), "{}", answer.text());
+        let id = answer.header("x-request-id").unwrap();
+        let path = format!("/admin/logs/{id}");
+        until("the record", async || world.client.get(&path, Some(MASTER_KEY)).await.status == 200).await;
+        let record = world.configure("GET", &path, &Value::Null).await;
+        assert_eq!(record["requestBytes"], json!(bytes), "{record}");
+    }
 }

@@ -10,6 +10,7 @@ use unified_gateway::telemetry::metrics::names::{self, Kind, metrics_table};
 
 use crate::support::client::Client;
 use crate::support::gateway::{MASTER_KEY, TestGateway, chat, chat_stream};
+use crate::support::wait::until;
 
 /// Series of a scrape by name, then labels as they are written, then value.
 type Scrape = BTreeMap<String, BTreeMap<String, f64>>;
@@ -204,4 +205,59 @@ fn the_page_of_metrics_is_made_from_the_declarations() {
     let (table, _) = rest.split_once("<!-- /metrics -->").expect("docs/metrics.md has an end mark");
     let expected = metrics_table();
     assert!(table.trim() == expected.trim(), "put this between the marks of docs/metrics.md:\n\n{expected}");
+}
+
+#[tokio::test]
+async fn open_connections_to_providers_and_to_the_database_are_counted_by_their_state() {
+    let gateway = TestGateway::serving(&["stub-text", "stub-stall-mid"]).await;
+    let (_, key) = gateway.create_key(&json!({"name": "app"})).await;
+    let upstream = async || {
+        let scrape = scrape(&gateway).await;
+        ["connecting", "in_use", "idle"]
+            .map(|state| value(&scrape, "unified_gateway_open_upstream_connections", &[&format!("state=\"{state}\"")]))
+    };
+    assert_eq!(upstream().await, [0.0, 0.0, 0.0]);
+    gateway.client.chat(&key, &chat("stub-text")).await.ok();
+    until("a connection that is kept", async || upstream().await == [0.0, 0.0, 1.0]).await;
+    let stream = gateway.client.open_chat(&key, &chat_stream("stub-stall-mid")).await;
+    until("the same, in use", async || upstream().await == [0.0, 1.0, 0.0]).await;
+    drop(stream);
+    until("its end with that of the client", async || upstream().await == [0.0, 0.0, 0.0]).await;
+
+    let scrape = scrape(&gateway).await;
+    let connections = |pool: &str, state: &str| {
+        let labels = [&*format!("pool=\"{pool}\""), &format!("state=\"{state}\"")];
+        value(&scrape, "unified_gateway_database_connections", &labels)
+    };
+    let of_writer = connections("sqlite_writer", "in_use") + connections("sqlite_writer", "idle");
+    let of_readers = connections("sqlite_readers", "in_use") + connections("sqlite_readers", "idle");
+    assert!(of_writer == 1.0 && (1.0..=4.0).contains(&of_readers), "{of_writer} {of_readers}");
+    assert_eq!(scrape["unified_gateway_database_writes_waiting"].len(), 1);
+}
+
+#[tokio::test]
+async fn who_asks_for_openmetrics_gets_it() {
+    let gateway = TestGateway::start().await;
+    let bearer = format!("Bearer {MASTER_KEY}");
+    for (accept, is_open) in [
+        ("application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5", true),
+        ("text/plain", false),
+        ("*/*", false),
+        ("application/openmetrics-text;q=0, */*", false),
+    ] {
+        let headers = [("authorization", bearer.as_str()), ("accept", accept)];
+        let answer = gateway.client.send("GET", "/metrics", &headers, String::new()).await;
+        let kind = answer.header("content-type").unwrap();
+        assert_eq!(kind.starts_with("application/openmetrics-text; version=1.0.0"), is_open, "{accept}: {kind}");
+        assert_eq!(answer.text().ends_with("\n# EOF\n"), is_open, "{accept}");
+        // Families of that format have names of their own: a counter's is without its ending.
+        if is_open {
+            let text = answer.text();
+            let mut families: Vec<_> = text.lines().filter(|line| line.starts_with("# TYPE ")).collect();
+            let count = families.len();
+            families.sort_unstable_by_key(|line| line.split(' ').nth(2));
+            families.dedup_by_key(|line| line.split(' ').nth(2));
+            assert_eq!((families.len(), count), (names::ALL.len(), names::ALL.len()));
+        }
+    }
 }

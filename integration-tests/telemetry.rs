@@ -36,7 +36,7 @@ type Arrived = (String, Bytes, Option<String>);
 
 /// What arrived, by path.
 #[derive(Debug, Clone, Default)]
-struct Inbox(Arc<Mutex<Vec<Arrived>>>);
+pub(crate) struct Inbox(Arc<Mutex<Vec<Arrived>>>);
 
 impl Inbox {
     fn all(&self, path: &str) -> Vec<Bytes> {
@@ -44,7 +44,7 @@ impl Inbox {
         inbox.iter().filter(|(known, ..)| known == path).map(|(_, body, _)| body.clone()).collect()
     }
 
-    fn spans(&self) -> Vec<Span> {
+    pub(crate) fn spans(&self) -> Vec<Span> {
         let messages = self.all("/v1/traces");
         let messages = messages.iter().map(|body| ExportTraceServiceRequest::decode(body.clone()).unwrap());
         messages.flat_map(spans_of).collect()
@@ -57,7 +57,7 @@ fn spans_of(message: ExportTraceServiceRequest) -> Vec<Span> {
 }
 
 /// A collector that speaks `http/protobuf`.
-async fn collector() -> (SocketAddr, Inbox, JoinSet<()>) {
+pub(crate) async fn collector() -> (SocketAddr, Inbox, JoinSet<()>) {
     let inbox = Inbox::default();
     let routes = Router::new().fallback(take).with_state(inbox.clone());
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
@@ -81,7 +81,7 @@ async fn take(State(inbox): State<Inbox>, request: Request) -> Response {
 }
 
 /// A gateway that reports to `endpoint`, fast.
-async fn reporting(endpoint: &str, more: &[(&str, &str)]) -> TestGateway {
+pub(crate) async fn reporting(endpoint: &str, more: &[(&str, &str)]) -> TestGateway {
     let own = [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint),
         ("OTEL_EXPORTER_OTLP_HEADERS", "x-collector-key=open%20sesame"),
@@ -97,21 +97,21 @@ fn say<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a AnyValue> {
     attributes.iter().find(|pair| pair.key == key)?.value.as_ref()?.value.as_ref()
 }
 
-fn text(attributes: &[KeyValue], key: &str) -> String {
+pub(crate) fn text(attributes: &[KeyValue], key: &str) -> String {
     match say(attributes, key) {
         Some(AnyValue::StringValue(text)) => text.clone(),
         other => panic!("{key} is {other:?} in {attributes:#?}"),
     }
 }
 
-fn number(attributes: &[KeyValue], key: &str) -> i64 {
+pub(crate) fn number(attributes: &[KeyValue], key: &str) -> i64 {
     match say(attributes, key) {
         Some(AnyValue::IntValue(number)) => *number,
         other => panic!("{key} is {other:?} in {attributes:#?}"),
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -319,4 +319,30 @@ async fn spans_travel_over_grpc_too_and_the_last_of_them_at_the_end() {
     assert!(inbox.0.lock().unwrap().is_empty());
     gateway.stop().await;
     assert!(inbox.0.lock().unwrap().iter().any(|span| span.name == "chat general"));
+}
+
+#[tokio::test]
+async fn each_signal_can_have_a_collector_of_its_own_with_headers_of_its_own() {
+    let (of_traces, traces, _one) = collector().await;
+    let (of_metrics, metrics, _other) = collector().await;
+    let own = [
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", format!("http://{of_traces}/tenant/spans")),
+        ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "x-collector-key=of%20traces".to_owned()),
+        ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "9000".to_owned()),
+        ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "http/protobuf".to_owned()),
+        // Of both; the protocol is what the signals do not say.
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc".to_owned()),
+        ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf".to_owned()),
+    ];
+    let own: Vec<_> = own.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let gateway = reporting(&format!("http://{of_metrics}/base"), &own).await;
+    saved_request(&gateway).await;
+    let arrived = |inbox: &Inbox| -> Vec<(String, Option<String>)> {
+        inbox.0.lock().unwrap().iter().map(|(path, _, key)| (path.clone(), key.clone())).collect()
+    };
+    until("both signals", async || !arrived(&traces).is_empty() && !arrived(&metrics).is_empty()).await;
+    for (inbox, path, key) in [(&traces, "/tenant/spans", "of traces"), (&metrics, "/base/v1/metrics", "open sesame")] {
+        let arrived = arrived(inbox);
+        assert!(arrived.iter().all(|one| *one == (path.to_owned(), Some(key.to_owned()))), "{arrived:?}");
+    }
 }

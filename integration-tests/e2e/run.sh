@@ -145,6 +145,7 @@ suite python media.py
 suite python documents.py
 suite node "$node/media.mjs"
 suite python admin_grpc.py
+suite python metrics.py
 
 start_gateway described
 suite python openapi.py

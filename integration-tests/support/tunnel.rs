@@ -16,6 +16,8 @@ pub(crate) enum Passage {
     Open,
     /// Connections are accepted and kept; no byte passes.
     Silent,
+    /// What is asked passes; no answer comes back.
+    Unanswered,
     /// Connections are closed.
     Cut,
 }
@@ -57,7 +59,8 @@ impl Tunnel {
 async fn carry(near: TcpStream, target: SocketAddr, mut passage: watch::Receiver<Passage>) {
     let Ok(far) = TcpStream::connect(target).await else { return };
     let ((near_in, near_out), (far_in, far_out)) = (near.into_split(), far.into_split());
-    let (there, back) = (pass(near_in, far_out, passage.clone()), pass(far_in, near_out, passage.clone()));
+    let there = pass(near_in, far_out, (passage.clone(), &[Passage::Silent]));
+    let back = pass(far_in, near_out, (passage.clone(), &[Passage::Silent, Passage::Unanswered]));
     tokio::select! {
         () = there => {}
         () = back => {}
@@ -65,11 +68,15 @@ async fn carry(near: TcpStream, target: SocketAddr, mut passage: watch::Receiver
     }
 }
 
-async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut passage: watch::Receiver<Passage>) {
+async fn pass(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    (mut passage, held_by): (watch::Receiver<Passage>, &[Passage]),
+) {
     let mut buffer = vec![0; 16 * 1024];
     while let Ok(count @ 1..) = from.read(&mut buffer).await {
         // What arrives in the silence is lost for as long as it lasts.
-        if passage.wait_for(|passage| *passage != Passage::Silent).await.is_err() {
+        if passage.wait_for(|passage| !held_by.contains(passage)).await.is_err() {
             return;
         }
         if to.write_all(&buffer[..count]).await.is_err() {

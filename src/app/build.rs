@@ -359,7 +359,7 @@ impl Ground {
             sent: Arc::clone(&self.sent),
             refusals: Arc::clone(&plane.refusals),
             mode: self.storage.mode(),
-            postgres: self.storage.shared(),
+            database: self.storage.counted(),
             recorder: Arc::clone(&self.books.recorder),
         }
     }

@@ -16,6 +16,7 @@ use crate::ledger::figures::SETTLE_BOUNDS_US;
 use crate::ledger::settle::Recorder;
 use crate::routing::{Availability, Health, Publisher, Snapshot};
 use crate::store::postgres::PostgresStore;
+use crate::store::sqlite::SqliteStore;
 use crate::telemetry::metrics::cells::{HistogramReading, as_f64};
 use crate::telemetry::metrics::readings::Readings;
 use crate::telemetry::metrics::{Metrics, NO_LABELS, names, process};
@@ -36,8 +37,16 @@ pub(super) struct Sources {
     pub sent: Arc<Sent>,
     pub refusals: Arc<Refusals>,
     pub mode: Mode,
-    pub postgres: Option<PostgresStore>,
+    pub database: Database,
     pub recorder: Arc<Recorder>,
+}
+
+/// Whose connections are counted.
+pub(super) enum Database {
+    /// One pool.
+    Postgres(Box<PostgresStore>),
+    /// Some that read and one that writes.
+    Sqlite(SqliteStore),
 }
 
 /// Has everything read that `metrics` does not count itself.
@@ -105,13 +114,16 @@ impl Sources {
     fn read_traffic(&self, readings: &mut Readings) {
         readings.number(&names::REFUSALS_UNRECORDED, NO_LABELS, as_f64(self.refusals.left_out()));
         readings.number(&names::ANSWERS_BEFORE_RECORD, NO_LABELS, as_f64(self.refusals.late()));
-        if let Some((in_use, idle)) = self.postgres.as_ref().map(PostgresStore::connections) {
-            readings.number(&names::DATABASE_CONNECTIONS, ["in_use"], size(in_use));
-            readings.number(&names::DATABASE_CONNECTIONS, ["idle"], size(idle));
-        }
+        self.read_database(readings);
         readings.number(&names::BODY_BYTES, NO_LABELS, size(self.bodies.inflight_bytes()));
         for (outcome, count) in [("made", self.connects.made()), ("failed", self.connects.failed())] {
             readings.number(&names::UPSTREAM_CONNECTIONS, [outcome], as_f64(count));
+        }
+        let connects = &self.connects;
+        for (state, count) in
+            [("connecting", connects.connecting()), ("in_use", connects.in_use()), ("idle", connects.idle())]
+        {
+            readings.number(&names::OPEN_UPSTREAM, [state], as_f64(count));
         }
         for listener in &self.connections {
             readings.number(&names::CONNECTIONS, [listener.name], listener.open.read());
@@ -132,6 +144,20 @@ impl Sources {
 }
 
 impl Sources {
+    fn read_database(&self, readings: &mut Readings) {
+        let pools = match &self.database {
+            Database::Postgres(postgres) => vec![("postgres", postgres.connections())],
+            Database::Sqlite(sqlite) => {
+                readings.number(&names::DATABASE_WAITING, NO_LABELS, as_f64(sqlite.writes_waiting()));
+                sqlite.connections().to_vec()
+            }
+        };
+        for (pool, (in_use, idle)) in pools {
+            readings.number(&names::DATABASE_CONNECTIONS, [pool, "in_use"], size(in_use));
+            readings.number(&names::DATABASE_CONNECTIONS, [pool, "idle"], size(idle));
+        }
+    }
+
     fn read_ledger(&self, readings: &mut Readings) {
         let ledger = self.recorder.figures().read(self.clock.now());
         for (metric, count) in [

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::figures::Database as Counted;
 use super::follow::SessionStates;
 use super::tasks::Tasks;
 use crate::config::secrets::{EmbeddedSecrets, GivenSecrets, load_or_create};
@@ -99,11 +100,11 @@ impl Storage {
         }
     }
 
-    /// The store that replicas share, if this is one; it does not keep the right to a folder.
-    pub(super) fn shared(&self) -> Option<PostgresStore> {
+    /// The store for those who count its connections; it does not keep the right to a folder.
+    pub(super) fn counted(&self) -> Counted {
         match self {
-            Self::Sqlite { .. } => None,
-            Self::Postgres { store, .. } => Some(PostgresStore::clone(store)),
+            Self::Sqlite { store, .. } => Counted::Sqlite(store.clone()),
+            Self::Postgres { store, .. } => Counted::Postgres(store.clone()),
         }
     }
 

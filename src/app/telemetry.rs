@@ -6,10 +6,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use tokio::sync::watch;
-use url::Url;
 
 use super::tasks::Tasks;
-use crate::config::telemetry::{Protocol, Telemetry};
+use crate::config::telemetry::{Destination, Protocol, Telemetry};
 use crate::control::replicas::Identity;
 use crate::fault::{Fault, Kind, Outcome};
 use crate::providers;
@@ -85,50 +84,57 @@ fn settings(telemetry: Telemetry, identity: &Identity) -> Settings {
     }
 }
 
-/// A collector at the addresses of the settings.
+/// The collectors of the settings.
 struct Collector {
+    traces: Option<Place>,
+    metrics: Option<Place>,
+}
+
+/// Where one signal goes.
+struct Place {
     client: CollectorClient,
-    traces: Option<Uri>,
-    metrics: Option<Uri>,
+    uri: Uri,
     headers: HeaderMap,
 }
 
 impl Collector {
     fn new(telemetry: &Telemetry, calls: &ClientSettings) -> Outcome<Self> {
-        let is_grpc = telemetry.protocol == Protocol::Grpc;
-        let address = |url: &Option<Url>, call: &str| {
-            let Some(url) = url else { return Ok(None) };
-            let text = if is_grpc { format!("{}/{call}", url.as_str().trim_end_matches('/')) } else { url.to_string() };
-            let unusable =
-                |_| Fault::new(Kind::Internal).say("OTEL_EXPORTER_OTLP_ENDPOINT cannot be used as an address.");
-            text.parse().map(Some).map_err(unusable)
-        };
+        let place =
+            |to: &Option<Destination>, call: &str| to.as_ref().map(|to| Place::new(to, call, calls)).transpose();
+        Ok(Self { traces: place(&telemetry.traces, TRACES_CALL)?, metrics: place(&telemetry.metrics, METRICS_CALL)? })
+    }
+}
+
+impl Place {
+    fn new(to: &Destination, call: &str, calls: &ClientSettings) -> Outcome<Self> {
+        let is_grpc = to.protocol == Protocol::Grpc;
+        let text =
+            if is_grpc { format!("{}/{call}", to.url.as_str().trim_end_matches('/')) } else { to.url.to_string() };
+        let unusable =
+            |_| Fault::new(Kind::Internal).say("An endpoint of OTEL_EXPORTER_OTLP_… cannot be used as an address.");
+        let uri = text.parse().map_err(unusable)?;
         let mut headers = HeaderMap::new();
-        for (name, value) in &telemetry.headers.0 {
-            let unusable = || Fault::new(Kind::Internal).say("OTEL_EXPORTER_OTLP_HEADERS holds what is no header.");
+        for (name, value) in &to.headers.0 {
+            let unusable =
+                || Fault::new(Kind::Internal).say("The headers of OTEL_EXPORTER_OTLP_… hold what is no header.");
             let name = HeaderName::try_from(name.as_str()).map_err(|_| unusable())?;
             let mut value = HeaderValue::try_from(value.as_str()).map_err(|_| unusable())?;
             value.set_sensitive(true);
             headers.insert(name, value);
         }
-        Ok(Self {
-            client: CollectorClient::new(calls, is_grpc, telemetry.timeout)?,
-            traces: address(&telemetry.traces, TRACES_CALL)?,
-            metrics: address(&telemetry.metrics, METRICS_CALL)?,
-            headers,
-        })
+        Ok(Self { client: CollectorClient::new(calls, is_grpc, to.timeout)?, uri, headers })
     }
 }
 
 #[async_trait]
 impl Deliver for Collector {
     async fn deliver(&self, signal: Signal, message: Bytes) -> Result<(), Undelivered> {
-        let uri = match signal {
+        let place = match signal {
             Signal::Traces => &self.traces,
             Signal::Metrics => &self.metrics,
         };
-        let Some(uri) = uri else { return Ok(()) };
-        let posted = self.client.post(uri.clone(), &self.headers, message).await;
+        let Some(Place { client, uri, headers }) = place else { return Ok(()) };
+        let posted = client.post(uri.clone(), headers, message).await;
         posted.map_err(|error| Undelivered { may_pass: error.may_pass(), reason: error.to_string() })
     }
 }

@@ -35,6 +35,7 @@ pub(super) const FILES: &[DataFile] = data_files![
     "perplexity",
     "together",
     "vertex",
+    "voyage",
     "xai",
     "zai",
 ];

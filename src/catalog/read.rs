@@ -18,12 +18,11 @@ use crate::domain::price::{PriceTier, Pricing};
 use crate::domain::terms::Factor;
 
 /// Wire words that the data may use although no preset speaks them yet: they are facts about the model.
-const UNSPOKEN: [&str; 10] = [
+const UNSPOKEN: [&str; 9] = [
     "cohere_chat",
     "converse",
     "interactions",
     "invoke_model",
-    "predict",
     "predict_long_running",
     "rank",
     "speech_recognize",
@@ -131,6 +130,7 @@ struct OperationLine {
     #[serde(default)]
     values: BTreeMap<String, Vec<String>>,
     most_results: Option<u32>,
+    most_inputs: Option<u32>,
 }
 
 #[derive(Deserialize)]
@@ -218,6 +218,7 @@ fn operation_profile(line: OperationLine, problems: &mut Problems) -> OperationP
         parameters: line.parameters,
         values: line.values,
         most_results: line.most_results,
+        most_inputs: line.most_inputs,
         dimensions: line.dimensions.map(|d| EmbeddingDimensions { default: d.default, min: d.min, max: d.max }),
         ..OperationProfile::default()
     };

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::index::KnownModel;
-use crate::domain::capability::{EmbeddingDimensions, OperationProfile, Reasoning, ReasoningKind};
+use crate::domain::capability::{EmbeddingDimensions, OperationProfile, Reasoning, ReasoningKind, valued_fields};
 use crate::domain::operation::Operation;
 use crate::domain::preset::Preset;
 use crate::domain::price::Pricing;
@@ -106,6 +106,14 @@ fn check_operation(operation: Operation, profile: &OperationProfile, add: &mut i
         (None, _) => {}
         (Some(dimensions), Operation::EmbeddingCreate) => check_dimensions(*dimensions, add),
         (Some(_), _) => add("only embeddings have dimensions".to_owned()),
+    }
+    for (field, values) in &profile.values {
+        if !valued_fields(operation).contains(&field.as_str()) {
+            add(format!("values of `{field}` are not checked for this operation"));
+        }
+        if values.is_empty() || values.iter().collect::<BTreeSet<_>>().len() < values.len() {
+            add(format!("values of `{field}` must be stated, each once"));
+        }
     }
     if profile.parameters.iter().collect::<BTreeSet<_>>().len() < profile.parameters.len() {
         add("a parameter is stated twice".to_owned());

@@ -9,8 +9,11 @@ use url::Url;
 
 use super::problem::Problems;
 
-const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
-const HEADERS: &str = "OTEL_EXPORTER_OTLP_HEADERS";
+/// What variables of an exporter begin with: for both signals, and for one of them.
+const COMMON: &str = "OTEL_EXPORTER_OTLP_";
+const TRACES: &str = "OTEL_EXPORTER_OTLP_TRACES_";
+const METRICS: &str = "OTEL_EXPORTER_OTLP_METRICS_";
+const PROTOCOLS: [(&str, Protocol); 2] = [("http/protobuf", Protocol::HttpProtobuf), ("grpc", Protocol::Grpc)];
 const MAX_PAIRS: usize = 64;
 
 #[derive(clap::Args)]
@@ -38,6 +41,24 @@ pub(super) struct Raw {
     /// Milliseconds that a collector may take for one message
     #[arg(long, value_name = "MS", default_value = "10000")]
     otel_exporter_otlp_timeout: String,
+    /// How the collector of traces is spoken to: http/protobuf or grpc [default: from OTEL_EXPORTER_OTLP_PROTOCOL]
+    #[arg(long, value_name = "PROTOCOL")]
+    otel_exporter_otlp_traces_protocol: Option<String>,
+    /// Headers for the collector of traces, in place of those of OTEL_EXPORTER_OTLP_HEADERS [default: from OTEL_EXPORTER_OTLP_HEADERS]
+    #[arg(long, value_name = "HEADERS")]
+    otel_exporter_otlp_traces_headers: Option<String>,
+    /// Milliseconds that the collector of traces may take for one message [default: from OTEL_EXPORTER_OTLP_TIMEOUT]
+    #[arg(long, value_name = "MS")]
+    otel_exporter_otlp_traces_timeout: Option<String>,
+    /// How the collector of metrics is spoken to: http/protobuf or grpc [default: from OTEL_EXPORTER_OTLP_PROTOCOL]
+    #[arg(long, value_name = "PROTOCOL")]
+    otel_exporter_otlp_metrics_protocol: Option<String>,
+    /// Headers for the collector of metrics, in place of those of OTEL_EXPORTER_OTLP_HEADERS [default: from OTEL_EXPORTER_OTLP_HEADERS]
+    #[arg(long, value_name = "HEADERS")]
+    otel_exporter_otlp_metrics_headers: Option<String>,
+    /// Milliseconds that the collector of metrics may take for one message [default: from OTEL_EXPORTER_OTLP_TIMEOUT]
+    #[arg(long, value_name = "MS")]
+    otel_exporter_otlp_metrics_timeout: Option<String>,
     /// What sends traces: otlp or none
     #[arg(long, value_name = "OTLP|NONE", default_value = "otlp")]
     otel_traces_exporter: String,
@@ -77,15 +98,9 @@ pub(super) struct Raw {
 #[derive(Debug, Clone)]
 pub struct Telemetry {
     /// Where traces go; `None`: nowhere.
-    pub traces: Option<Url>,
+    pub traces: Option<Destination>,
     /// Where metrics go; `None`: nowhere.
-    pub metrics: Option<Url>,
-    /// How the collector is spoken to.
-    pub protocol: Protocol,
-    /// Headers for the collector.
-    pub headers: SecretPairs,
-    /// What a collector may take for one message.
-    pub timeout: Duration,
+    pub metrics: Option<Destination>,
     /// Whether a caller's decision to record is taken.
     pub follows_caller: bool,
     /// Share of the traces that are recorded, 0 to 1.
@@ -102,6 +117,19 @@ pub struct Telemetry {
     pub batch: usize,
     /// How long spans wait for others.
     pub delay: Duration,
+}
+
+/// A collector of one signal. What is said of the signal replaces what is said of both, headers as a whole.
+#[derive(Debug, Clone)]
+pub struct Destination {
+    /// Its address; with gRPC that of the server.
+    pub url: Url,
+    /// How it is spoken to.
+    pub protocol: Protocol,
+    /// Headers for it.
+    pub headers: SecretPairs,
+    /// What it may take for one message.
+    pub timeout: Duration,
 }
 
 /// How a collector is spoken to.
@@ -127,19 +155,32 @@ impl Raw {
     pub(super) fn check(&self, problems: &mut Problems) -> Telemetry {
         let on_or_off = [("true", true), ("false", false)];
         let is_off = problems.choice("OTEL_SDK_DISABLED", &self.otel_sdk_disabled, on_or_off);
-        let words = [("http/protobuf", Protocol::HttpProtobuf), ("grpc", Protocol::Grpc)];
-        let protocol = problems.choice("OTEL_EXPORTER_OTLP_PROTOCOL", &self.otel_exporter_otlp_protocol, words);
-        let base = self.otel_exporter_otlp_endpoint.as_deref().and_then(|given| url(ENDPOINT, given, problems));
-        let to = |path: &str| base.as_ref().and_then(|base| below(base, protocol, path));
-        let own = |variable, given: &Option<String>, problems: &mut Problems| {
-            given.as_deref().and_then(|given| url(variable, given, problems))
+        let common = Common {
+            base: self
+                .otel_exporter_otlp_endpoint
+                .as_deref()
+                .and_then(|given| url(&name(COMMON, "ENDPOINT"), given, problems)),
+            protocol: problems.choice(&name(COMMON, "PROTOCOL"), &self.otel_exporter_otlp_protocol, PROTOCOLS),
+            headers: pairs(&name(COMMON, "HEADERS"), self.otel_exporter_otlp_headers.as_deref(), problems),
+            timeout: timeout(COMMON, &self.otel_exporter_otlp_timeout, problems),
         };
-        let (traces_variable, metrics_variable) =
-            ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT");
-        let traces =
-            own(traces_variable, &self.otel_exporter_otlp_traces_endpoint, problems).or_else(|| to("v1/traces"));
-        let metrics =
-            own(metrics_variable, &self.otel_exporter_otlp_metrics_endpoint, problems).or_else(|| to("v1/metrics"));
+        let traces = Own {
+            prefix: TRACES,
+            path: "v1/traces",
+            endpoint: self.otel_exporter_otlp_traces_endpoint.as_deref(),
+            protocol: self.otel_exporter_otlp_traces_protocol.as_deref(),
+            headers: self.otel_exporter_otlp_traces_headers.as_deref(),
+            timeout: self.otel_exporter_otlp_traces_timeout.as_deref(),
+        };
+        let metrics = Own {
+            prefix: METRICS,
+            path: "v1/metrics",
+            endpoint: self.otel_exporter_otlp_metrics_endpoint.as_deref(),
+            protocol: self.otel_exporter_otlp_metrics_protocol.as_deref(),
+            headers: self.otel_exporter_otlp_metrics_headers.as_deref(),
+            timeout: self.otel_exporter_otlp_metrics_timeout.as_deref(),
+        };
+        let (traces, metrics) = (traces.check(&common, problems), metrics.check(&common, problems));
         let otlp = [("otlp", true), ("none", false)];
         let sends_traces = problems.choice("OTEL_TRACES_EXPORTER", &self.otel_traces_exporter, otlp) && !is_off;
         let sends_metrics = problems.choice("OTEL_METRICS_EXPORTER", &self.otel_metrics_exporter, otlp) && !is_off;
@@ -147,9 +188,6 @@ impl Raw {
         Telemetry {
             traces: traces.filter(|_| sends_traces),
             metrics: metrics.filter(|_| sends_metrics),
-            protocol,
-            headers: SecretPairs(pairs(HEADERS, self.otel_exporter_otlp_headers.as_deref(), problems)),
-            timeout: problems.milliseconds("OTEL_EXPORTER_OTLP_TIMEOUT", &self.otel_exporter_otlp_timeout, 1..=60_000),
             follows_caller,
             ratio,
             propagates: propagates(&self.otel_propagators, problems),
@@ -200,6 +238,51 @@ impl Raw {
         let others = given.into_iter().filter(|(name, _)| name != NAME);
         [(NAME.to_owned(), name)].into_iter().chain(others).collect()
     }
+}
+
+/// What is said of both signals.
+struct Common {
+    base: Option<Url>,
+    protocol: Protocol,
+    headers: Vec<(String, String)>,
+    timeout: Duration,
+}
+
+/// What is said of one signal.
+struct Own<'a> {
+    prefix: &'static str,
+    path: &'static str,
+    endpoint: Option<&'a str>,
+    protocol: Option<&'a str>,
+    headers: Option<&'a str>,
+    timeout: Option<&'a str>,
+}
+
+impl Own<'_> {
+    /// Where the signal goes; `None`: no address is named.
+    fn check(&self, common: &Common, problems: &mut Problems) -> Option<Destination> {
+        let protocol = self
+            .protocol
+            .map_or(common.protocol, |given| problems.choice(&name(self.prefix, "PROTOCOL"), given, PROTOCOLS));
+        let headers = match self.headers {
+            Some(given) => pairs(&name(self.prefix, "HEADERS"), Some(given), problems),
+            None => common.headers.clone(),
+        };
+        let timeout = self.timeout.map_or(common.timeout, |given| timeout(self.prefix, given, problems));
+        let url = match self.endpoint {
+            Some(given) => url(&name(self.prefix, "ENDPOINT"), given, problems),
+            None => common.base.as_ref().and_then(|base| below(base, protocol, self.path)),
+        };
+        Some(Destination { url: url?, protocol, headers: SecretPairs(headers), timeout })
+    }
+}
+
+fn name(prefix: &str, what: &str) -> String {
+    format!("{prefix}{what}")
+}
+
+fn timeout(prefix: &str, given: &str, problems: &mut Problems) -> Duration {
+    problems.milliseconds(&name(prefix, "TIMEOUT"), given, 1..=60_000)
 }
 
 /// A list of propagators; one of them is known here.
@@ -269,12 +352,12 @@ mod tests {
     #[test]
     fn pairs_are_read_and_what_is_none_is_refused() {
         let mut problems = Problems::default();
-        let read = pairs(HEADERS, Some("api-key=a%20b+c==, x=1&2 ,"), &mut problems);
+        let read = pairs("HEADERS", Some("api-key=a%20b+c==, x=1&2 ,"), &mut problems);
         assert_eq!(read, [("api-key".into(), "a b+c==".into()), ("x".into(), "1&2".into())]);
         assert!(problems.into_result(()).is_ok());
         for given in ["novalue", "=x", "é=1"] {
             let mut problems = Problems::default();
-            pairs(HEADERS, Some(given), &mut problems);
+            pairs("HEADERS", Some(given), &mut problems);
             let found = problems.into_result(()).unwrap_err();
             assert!(!found[0].to_string().contains(given), "what was given may be a secret");
         }
@@ -288,6 +371,47 @@ mod tests {
             let mut problems = Problems::default();
             let propagates = propagates(given, &mut problems);
             assert_eq!(problems.into_result(propagates).ok(), expected, "{given}");
+        }
+    }
+
+    /// Nothing is said of the signal.
+    fn own_of(prefix: &'static str) -> Own<'static> {
+        Own { prefix, path: "v1/traces", endpoint: None, protocol: None, headers: None, timeout: None }
+    }
+
+    #[test]
+    fn what_is_said_of_a_signal_replaces_what_is_said_of_both() {
+        let common = Common {
+            base: Some(Url::parse("http://c:4318").unwrap()),
+            protocol: Protocol::HttpProtobuf,
+            headers: vec![("key".into(), "common".into()), ("tenant".into(), "t".into())],
+            timeout: Duration::from_secs(10),
+        };
+        let silent = own_of(TRACES);
+        let own = Own {
+            endpoint: Some("https://other:4317"),
+            protocol: Some("grpc"),
+            headers: Some("key=own"),
+            timeout: Some("250"),
+            ..own_of(TRACES)
+        };
+        let mut problems = Problems::default();
+        let [silent, own] = [silent, own].map(|signal| signal.check(&common, &mut problems).unwrap());
+        assert_eq!((silent.url.as_str(), silent.protocol), ("http://c:4318/v1/traces", Protocol::HttpProtobuf));
+        assert_eq!((silent.headers.0, silent.timeout), (common.headers.clone(), common.timeout));
+        assert_eq!((own.url.as_str(), own.protocol), ("https://other:4317/", Protocol::Grpc));
+        // The others' headers are not sent beside them.
+        assert_eq!((own.headers.0, own.timeout), (vec![("key".into(), "own".into())], Duration::from_millis(250)));
+        let grpc = Own { protocol: Some("grpc"), headers: Some(""), ..own_of(METRICS) };
+        let grpc = grpc.check(&common, &mut problems).unwrap();
+        assert_eq!((grpc.url.as_str(), grpc.headers.0.len()), ("http://c:4318/", 0));
+        assert!(problems.into_result(()).is_ok());
+        let mut problems = Problems::default();
+        let wrong = Own { protocol: Some("http/json"), timeout: Some("0"), headers: Some("x"), ..own_of(METRICS) };
+        wrong.check(&common, &mut problems);
+        let found: Vec<String> = problems.into_result(()).unwrap_err().iter().map(ToString::to_string).collect();
+        for variable in ["METRICS_PROTOCOL", "METRICS_TIMEOUT", "METRICS_HEADERS"] {
+            assert!(found.iter().any(|problem| problem.contains(variable)), "{found:?}");
         }
     }
 

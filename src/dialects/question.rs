@@ -169,7 +169,10 @@ pub fn scan(operation: Operation, body: Bytes) -> Outcome<Box<dyn Question>> {
 /// Reads the body of an error answer, whatever it is.
 #[must_use]
 pub fn read_error(transport: Transport, body: &[u8]) -> ProviderError {
-    let wire = if transport == Transport::EmbedContent { Wire::GenerateContent } else { Wire::Chat };
+    let wire = match transport {
+        Transport::EmbedContent | Transport::GenerateContent | Transport::Predict => Wire::GenerateContent,
+        _ => Wire::Chat,
+    };
     super::transport(wire).read_error(body)
 }
 

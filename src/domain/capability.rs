@@ -169,10 +169,34 @@ pub struct OperationProfile {
     /// Sizes of the vectors, for embedding models that state them.
     pub dimensions: Option<EmbeddingDimensions>,
     /// Values that parameters may have, where they are stated: sizes and qualities of images, formats, voices, languages;
-    /// `stream` without `true` for a model that does not stream.
+    /// `stream` without `true` for a model that does not stream; `input` without `tokens` for one that takes text alone.
+    /// [`valued_fields`] says which.
     pub values: BTreeMap<String, Vec<String>>,
     /// Most results of one request, such as images.
     pub most_results: Option<u32>,
+    /// Most inputs of one call, for embeddings: more are sent in several.
+    pub most_inputs: Option<u32>,
+}
+
+/// Fields of an operation whose values are checked against [`OperationProfile::values`].
+#[must_use]
+pub const fn valued_fields(operation: Operation) -> &'static [&'static str] {
+    match operation {
+        Operation::ImageGenerate | Operation::ImageEdit => &[
+            "size",
+            "aspect_ratio",
+            "image_size",
+            "quality",
+            "output_format",
+            "background",
+            "person_generation",
+            "stream",
+        ],
+        Operation::AudioTranscribe => &["response_format", "language", "stream"],
+        Operation::AudioSpeech => &["response_format", "voice", "stream_format"],
+        Operation::EmbeddingCreate => &["input"],
+        Operation::TextGenerate | Operation::Rerank | Operation::VideoGenerate | Operation::Moderate => &[],
+    }
 }
 
 /// Sizes of an embedding model's vectors.

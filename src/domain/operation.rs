@@ -38,6 +38,7 @@ pub enum Transport {
     Responses,
     Messages,
     GenerateContent,
+    Predict,
     Embeddings,
     EmbedContent,
     CohereEmbed,
@@ -99,11 +100,12 @@ impl Operation {
 
 impl Transport {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::ChatCompletions,
         Self::Responses,
         Self::Messages,
         Self::GenerateContent,
+        Self::Predict,
         Self::Embeddings,
         Self::EmbedContent,
         Self::CohereEmbed,
@@ -124,6 +126,7 @@ impl Transport {
             Self::Responses => "responses",
             Self::Messages => "messages",
             Self::GenerateContent => "generate_content",
+            Self::Predict => "predict",
             Self::Embeddings => "embeddings",
             Self::EmbedContent => "embed_content",
             Self::CohereEmbed => "cohere_embed",

@@ -169,6 +169,33 @@ impl Account {
         }
     }
 
+    /// How all limits stand, for a request that was counted and is served without holding anything of them.
+    pub(super) async fn look(&self) -> Option<Standing> {
+        let key = self.key.as_ref()?;
+        let counted = self.standing();
+        let limits = Limits { rpm: None, parallel: None, ..key.limits };
+        if !limits.any() {
+            return counted;
+        }
+        let ask = Ask {
+            operation: self.operation,
+            subject: Subject::Key(key.id),
+            limits,
+            tokens: 0,
+            budget: NanoCents(0),
+            least: NanoCents(0),
+        };
+        // It is served whatever the ledger says, and where that cannot tell, so do the headers not.
+        match self.parts.ledger.admit(&ask).await {
+            Ok(Admitted::Held(hold)) => {
+                self.parts.ledger.release(&hold, 0).await.ok()?;
+                Some(self.with_count(hold.standing))
+            }
+            Ok(Admitted::Refused(refusal)) => Some(self.with_count(refusal.standing)),
+            Err(_) => counted,
+        }
+    }
+
     /// Requests per minute are not looked at again where they were counted before.
     fn with_count(&self, standing: Standing) -> Standing {
         Standing { requests: standing.requests.or(self.counted.and_then(|counted| counted.requests)), ..standing }

@@ -19,7 +19,6 @@ use super::{Bounds, Parts};
 use crate::dialects::media::Told;
 use crate::dialects::native::{NativeReply, NativeStream, ProviderError, ReplyError, Signal, StreamError};
 use crate::dialects::question::{Answered, Sending};
-use crate::domain::operation::Transport;
 use crate::providers::echo::{self, Options};
 use crate::providers::judge::{Evidence, judge};
 use crate::providers::{self, Endpoint, Provider};
@@ -220,8 +219,7 @@ async fn open_http(
     let nothing = HeaderMap::new();
     let transport = input.candidate.transport;
     let forwarded = if input.task.forwards_headers(transport) { input.forwarded } else { &nothing };
-    // Content that is generated comes whole, and is told.
-    let is_stream = input.task.is_stream() && !(input.task.tells() && transport == Transport::GenerateContent);
+    let is_stream = input.task.asks_stream(input.candidate);
     let endpoint = Endpoint { transport, model: &target.upstream_model, is_stream };
     let mut outgoing = providers::address(provider, &target.credentials, endpoint, forwarded, sending.body.clone())
         .map_err(|error| Failure::configuration(error.to_string()))?;

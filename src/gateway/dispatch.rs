@@ -382,6 +382,7 @@ impl Run {
                     routing,
                     standing: None,
                     is_fallback: model != self.task.model(),
+                    finish_reason: reply.finish_reason,
                     is_complete,
                     model,
                 })
@@ -575,7 +576,7 @@ impl Run {
             task: self.task.as_ref(),
             forwarded: &self.forwarded,
             prepared,
-            span: self.record.attempt_trace(),
+            span: self.record.attempt_trace().map(AsRef::as_ref),
             deadlines: self.deadlines(candidate),
             trace: &trace,
         })

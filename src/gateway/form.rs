@@ -89,6 +89,16 @@ impl Uploaded {
         self.files.get(place)
     }
 
+    /// Bytes of all texts and files.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        let texts = self.form.fields.iter().map(|field| match &field.value {
+            FieldValue::Text(text) => text.len() as u64,
+            FieldValue::File(_) | FieldValue::Inline { .. } => 0,
+        });
+        texts.sum::<u64>().saturating_add(self.file_bytes())
+    }
+
     /// Bytes of all files.
     #[must_use]
     pub fn file_bytes(&self) -> u64 {

@@ -9,7 +9,6 @@ use super::attempt::{AttemptInput, Opened, attempt};
 use super::dispatch::Run;
 use super::failure::Failure;
 use super::prepare::Prepared;
-use super::settle::Aside;
 use super::trace::Trace;
 use crate::routing::{Candidate, Pass};
 
@@ -50,41 +49,43 @@ impl Run {
         // What both work with outlives what is noted of them meanwhile.
         let (parts, task, forwarded) = (Arc::clone(&self.parts), Arc::clone(&self.task), self.forwarded.clone());
         let (one_trace, other_trace) = (Trace::default(), Trace::default());
-        let input = |prepared, candidate, deadlines, trace| AttemptInput {
+        let one_span = self.record.attempt_trace().map(Arc::clone);
+        let other_span;
+        let input = |prepared, candidate, deadlines, trace, span| AttemptInput {
             parts: &parts,
             candidate,
             task: task.as_ref(),
             forwarded: &forwarded,
             prepared,
-            // A trace follows one call at a time.
-            span: None,
+            span,
             deadlines,
             trace,
         };
-        let one = input(prepared, &first, self.deadlines(&first), &one_trace);
+        let one = input(prepared, &first, self.deadlines(&first), &one_trace, one_span.as_deref());
         let mut one_attempt = pin!(attempt(&one));
         if let Ok(outcome) = tokio::time::timeout(late, &mut one_attempt).await {
             self.record.traced(&one_trace);
             return Raced::alone(outcome, first.clone());
         }
-        let Some((prepared, aside)) = self.begin_second(&first, &second).await else {
+        let Some(prepared) = self.begin_second(&first, &second).await else {
             let outcome = one_attempt.await;
             self.record.traced(&one_trace);
             return Raced::alone(outcome, first.clone());
         };
-        let other = input(prepared, &second, self.deadlines(&second), &other_trace);
+        other_span = self.record.beside_trace().map(Arc::clone);
+        let other = input(prepared, &second, self.deadlines(&second), &other_trace, other_span.as_deref());
         let mut other_attempt = pin!(attempt(&other));
         let (ended, failed) = tokio::select! {
             outcome = &mut one_attempt => match outcome {
                 Ok(opened) => {
                     self.record.traced(&one_trace);
-                    self.record.second_lost(&aside);
+                    self.record.second_lost();
                     ((Ok(opened), first.clone()), None)
                 }
                 Err(failure) => {
                     self.record.traced(&one_trace);
                     self.record.attempt_failed(&failure);
-                    self.record.second_takes_over(aside, false);
+                    self.record.second_takes_over(false);
                     let outcome = other_attempt.await;
                     self.record.traced(&other_trace);
                     ((outcome, second.clone()), Some((first.clone(), failure)))
@@ -93,12 +94,12 @@ impl Run {
             outcome = &mut other_attempt => match outcome {
                 Ok(opened) => {
                     self.record.traced(&one_trace);
-                    self.record.second_takes_over(aside, true);
+                    self.record.second_takes_over(true);
                     self.record.traced(&other_trace);
                     ((Ok(opened), second.clone()), None)
                 }
                 Err(failure) => {
-                    self.record.second_failed(aside, &failure);
+                    self.record.second_failed(&failure);
                     let outcome = one_attempt.await;
                     self.record.traced(&one_trace);
                     ((outcome, first.clone()), Some((second.clone(), failure)))
@@ -109,14 +110,14 @@ impl Run {
     }
 
     /// Asks the second candidate's circuit, then the ledger. What stands in the way is no failure: the first goes on.
-    async fn begin_second(&mut self, first: &Candidate, second: &Candidate) -> Option<(Prepared, Aside)> {
+    async fn begin_second(&mut self, first: &Candidate, second: &Candidate) -> Option<Prepared> {
         let now = self.parts.clock.instant();
         let pass = self.parts.health.enter(&second.target, self.snapshot.shared_settings(), now).ok()?;
         if !self.record.account().ask_leave_beside(first, second).await.is_ok_and(|leave| leave) {
             return None;
         }
         let prepared = self.prepare(second).await.ok()?;
-        let aside = self.record.second_begins(&second.target, pass, &prepared);
-        Some((prepared, aside))
+        self.record.second_begins(&second.target, pass, &prepared);
+        Some(prepared)
     }
 }

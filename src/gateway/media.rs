@@ -19,7 +19,7 @@ use super::{Denied, Gateway, Parts, sound};
 use crate::canonical::text::Steps;
 use crate::canonical::{BodyPart, TokenUsage};
 use crate::dialects::media::{
-    self, Edit, Found, Generation, MediaRecipient, Medium, Penned, PennedBody, Speech, SpeechAnswer, Transcription,
+    self, Drawing, Found, MediaRecipient, Medium, Penned, PennedBody, Speech, SpeechAnswer, Transcription,
 };
 use crate::dialects::native::{NativeReply, NativeStream, ProviderError, ReplyError};
 use crate::dialects::question::{self, Answered, Sending};
@@ -48,7 +48,7 @@ impl Gateway {
     /// What the caller is to be told; nothing of the answer was sent.
     pub async fn transcribe(&self, call: Call, form: Uploaded, is_translation: bool) -> Result<Answer, Denied> {
         let read = Transcription::read(form.form().clone(), is_translation);
-        let mut asked = self.in_scope(&call, Operation::AudioTranscribe, read)?;
+        let mut asked = self.in_scope(&call, Operation::AudioTranscribe, form.bytes(), read)?;
         if let Some(file) = form.file(asked.place())
             && let Some(ms) = sound::length_ms(file).await
         {
@@ -62,8 +62,9 @@ impl Gateway {
     /// # Errors
     /// What the caller is to be told; nothing of the answer was sent.
     pub async fn speak(&self, mut call: Call) -> Result<Answer, Denied> {
-        let scanned = Speech::scan(std::mem::take(&mut call.body));
-        let asked = self.in_scope(&call, Operation::AudioSpeech, scanned)?;
+        let body = std::mem::take(&mut call.body);
+        let bytes = body.len() as u64;
+        let asked = self.in_scope(&call, Operation::AudioSpeech, bytes, Speech::scan(body))?;
         self.serve(call, Box::new(asked), None).await
     }
 
@@ -72,8 +73,9 @@ impl Gateway {
     /// # Errors
     /// What the caller is to be told; nothing of the answer was sent.
     pub async fn draw(&self, mut call: Call) -> Result<Answer, Denied> {
-        let scanned = Generation::scan(std::mem::take(&mut call.body));
-        let asked = self.in_scope(&call, Operation::ImageGenerate, scanned)?;
+        let body = std::mem::take(&mut call.body);
+        let bytes = body.len() as u64;
+        let asked = self.in_scope(&call, Operation::ImageGenerate, bytes, Drawing::of_text(body))?;
         self.serve(call, Box::new(asked), None).await
     }
 
@@ -82,16 +84,23 @@ impl Gateway {
     /// # Errors
     /// What the caller is to be told; nothing of the answer was sent.
     pub async fn edit(&self, mut call: Call, form: Option<Uploaded>) -> Result<Answer, Denied> {
-        let read = match &form {
-            Some(form) => Edit::read(form.form().clone()),
-            None => Edit::scan(std::mem::take(&mut call.body)),
+        let body = std::mem::take(&mut call.body);
+        let (bytes, read) = match &form {
+            Some(form) => (form.bytes(), Drawing::of_form(form.form().clone())),
+            None => (body.len() as u64, Drawing::of_images(body)),
         };
-        let asked = self.in_scope(&call, Operation::ImageEdit, read)?;
+        let asked = self.in_scope(&call, Operation::ImageEdit, bytes, read)?;
         self.serve(call, Box::new(asked), form).await
     }
 
     /// A request that could be read and whose model the caller may call; another one is recorded as refused.
-    fn in_scope<M: Medium>(&self, call: &Call, operation: Operation, read: Outcome<M>) -> Result<M, Denied> {
+    fn in_scope<M: Medium>(
+        &self,
+        call: &Call,
+        operation: Operation,
+        request_bytes: u64,
+        read: Outcome<M>,
+    ) -> Result<M, Denied> {
         let mut public_model = String::new();
         let read = read.and_then(|asked| {
             asked.model().clone_into(&mut public_model);
@@ -99,7 +108,8 @@ impl Gateway {
         });
         read.map_err(|fault| {
             let intake = self.intake(&call.snapshot, &call.caller, operation.as_str(), &call.request_id);
-            self.refused(Intake { operation, public_model, tags: call.tags.clone(), ..intake }, &fault);
+            let tags = call.tags.clone();
+            self.refused(Intake { operation, public_model, tags, request_bytes, ..intake }, &fault);
             fault.into()
         })
     }
@@ -198,6 +208,10 @@ impl Task for MediaTask {
 
     fn is_stream(&self) -> bool {
         self.asked.is_stream()
+    }
+
+    fn asks_stream(&self, candidate: &Candidate) -> bool {
+        find(&candidate.target).is_ok_and(|provider| self.asked.asks_stream(&self.recipient(candidate, provider)))
     }
 
     fn transports(&self) -> &'static [Transport] {

@@ -2,7 +2,7 @@
 //! words of providers are in neither.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::{Gateway, Parts};
 use crate::domain::ids::{OperationId, VirtualKeyId};
@@ -52,14 +52,33 @@ impl Watch {
         }
     }
 
+    /// A call of a provider begins beside the one under way. Answers its trace.
+    pub(super) fn beside_begins(&self, now: Instant) -> Option<Arc<AttemptTrace>> {
+        self.trace.as_ref().map(|trace| trace.beside_begins(now))
+    }
+
+    /// A call that began beside another one is the one under way.
+    pub(super) fn goes_on_with(&mut self, beside: Option<Arc<AttemptTrace>>) {
+        if let (Some(trace), Some(beside)) = (&mut self.trace, beside) {
+            trace.goes_on_with(beside);
+        }
+    }
+
     /// The trace of the call under way.
-    pub(super) fn attempt(&self) -> Option<&AttemptTrace> {
+    pub(super) fn attempt(&self) -> Option<&Arc<AttemptTrace>> {
         self.trace.as_ref()?.attempt()
     }
 
-    /// The call of a provider ended; `status` is the provider's, where it was an error.
-    pub(super) fn attempt_ends(
+    /// The call under way ended; `status` is the provider's, where it was an error.
+    pub(super) fn attempt_ends(&mut self, of: (&Target, &str), ended: (&str, Option<u16>), times: (Instant, Instant)) {
+        let attempt = self.attempt().map(Arc::clone);
+        self.beside_ends(attempt.as_deref(), of, ended, times);
+    }
+
+    /// A call ended, the one under way or one beside it.
+    pub(super) fn beside_ends(
         &mut self,
+        attempt: Option<&AttemptTrace>,
         (target, operation): (&Target, &str),
         (outcome, status): (&str, Option<u16>),
         (began, now): (Instant, Instant),
@@ -72,7 +91,7 @@ impl Watch {
             outcome,
             duration: now.saturating_duration_since(began),
         });
-        let Some(trace) = &mut self.trace else { return };
+        let (Some(trace), Some(attempt)) = (&mut self.trace, attempt) else { return };
         let name = operation_name(operation);
         let said = Attributes::default()
             .text("gen_ai.operation.name", name)
@@ -82,19 +101,7 @@ impl Watch {
             .some_number("http.response.status_code", status);
         let message = status.map(|status| format!("HTTP {status}")).unwrap_or_default();
         let error = (outcome != "success").then_some((outcome, message.as_str()));
-        trace.attempt_ends(&format!("{name} {}", target.upstream_model), said, error, now);
-    }
-
-    /// A call beside the one that is traced ended.
-    pub(super) fn beside_ends(&self, (target, operation): (&Target, &str), outcome: &str, duration: Duration) {
-        self.metrics.attempt_ended(&AttemptEnded {
-            model: target.public_model.as_str(),
-            provider: &target.provider,
-            upstream_model: &target.upstream_model,
-            operation,
-            outcome,
-            duration,
-        });
+        trace.attempt_ends(attempt, (&format!("{name} {}", target.upstream_model), said, error), now);
     }
 
     /// The request ended.

@@ -86,6 +86,7 @@ pub(super) static NOTHING_KNOWN: OperationProfile = OperationProfile {
     dimensions: None,
     values: BTreeMap::new(),
     most_results: None,
+    most_inputs: None,
 };
 
 #[async_trait]

@@ -70,7 +70,7 @@ const HEDGE: &str = "hedge";
 const OVERTAKEN: &str = "another candidate answered first";
 
 /// An attempt at a second candidate, beside the first.
-pub(super) struct Aside {
+struct Aside {
     target: Arc<Target>,
     pass: Pass,
     began: Instant,
@@ -78,6 +78,7 @@ pub(super) struct Aside {
     is_native: bool,
     /// What its input may cost, noted already.
     cost: i128,
+    span: Option<Arc<AttemptTrace>>,
 }
 
 /// The record of one request. Dropping it without an ending records a hang-up.
@@ -90,6 +91,8 @@ pub(super) struct Record {
     served_by: Option<Arc<Target>>,
     attempts: Vec<AttemptRecord>,
     attempt_began: Option<Instant>,
+    /// A second candidate that is asked beside the attempt under way.
+    beside: Option<Aside>,
     /// The attempt under way, as health sees it.
     pass: Option<Pass>,
     /// What failed attempts did to their deployments.
@@ -134,6 +137,7 @@ impl Record {
             served_by: None,
             attempts: Vec::new(),
             attempt_began: None,
+            beside: None,
             pass: None,
             impacts: Vec::new(),
             blocked: Duration::ZERO,
@@ -165,8 +169,13 @@ impl Record {
     }
 
     /// The trace of the attempt under way.
-    pub(super) fn attempt_trace(&self) -> Option<&AttemptTrace> {
+    pub(super) fn attempt_trace(&self) -> Option<&Arc<AttemptTrace>> {
         self.watch.attempt()
+    }
+
+    /// The trace of the attempt beside it.
+    pub(super) fn beside_trace(&self) -> Option<&Arc<AttemptTrace>> {
+        self.beside.as_ref()?.span.as_ref()
     }
 
     /// The request's id, for the log.
@@ -206,25 +215,35 @@ impl Record {
 
     /// A second candidate is asked because the first is late. Whichever loses may be billed all the same; that is noted
     /// now, so that nothing is lost with a client that leaves.
-    pub(super) fn second_begins(&mut self, target: &Arc<Target>, mut pass: Pass, prepared: &Prepared) -> Aside {
+    pub(super) fn second_begins(&mut self, target: &Arc<Target>, mut pass: Pass, prepared: &Prepared) {
         let began = self.account.parts().clock.instant();
         pass.begins(began);
         let cost = self.input_cost(target);
         self.lost += cost;
         let (steps, is_native) = (prepared.steps, prepared.is_native);
-        Aside { target: Arc::clone(target), pass, began, steps, is_native, cost }
+        let span = self.watch.beside_begins(began);
+        self.beside = Some(Aside { target: Arc::clone(target), pass, began, steps, is_native, cost, span });
     }
 
     /// The first has answered, and the second is cancelled.
-    pub(super) fn second_lost(&mut self, aside: &Aside) {
-        let overtaken =
-            AttemptRecord { class: Some(HEDGE.to_owned()), detail: Some(OVERTAKEN.to_owned()), ..self.beside(aside) };
-        self.measure_beside(aside, HEDGE);
-        self.note_beside(overtaken, None);
+    pub(super) fn second_lost(&mut self) {
+        self.second_ends(HEDGE, Some(OVERTAKEN));
+    }
+
+    fn second_ends(&mut self, class: &str, detail: Option<&str>) {
+        let Some(aside) = self.beside.take() else { return };
+        let ended = AttemptRecord {
+            class: Some(class.to_owned()),
+            detail: detail.map(str::to_owned),
+            ..self.attempt_of(&aside)
+        };
+        self.measure_beside(&aside, class, None);
+        self.note_beside(ended, None);
     }
 
     /// The second has failed; the first goes on.
-    pub(super) fn second_failed(&mut self, mut aside: Aside, failure: &Failure) {
+    pub(super) fn second_failed(&mut self, failure: &Failure) {
+        let Some(mut aside) = self.beside.take() else { return };
         let now = self.account.parts().clock.instant();
         let impact = aside.pass.failed(failure.blow(), true, now);
         if failure.repeat == Repeat::Safe {
@@ -234,14 +253,15 @@ impl Record {
             class: Some(class_word(failure.class).to_owned()),
             http_status: failure.status,
             detail: Some(capped(&failure.cause)),
-            ..self.beside(&aside)
+            ..self.attempt_of(&aside)
         };
-        self.measure_beside(&aside, class_word(failure.class));
+        self.measure_beside(&aside, class_word(failure.class), failure.status);
         self.note_beside(failed, Some(impact));
     }
 
     /// The second has answered, or is what is left. `is_overtaken`: the first is cancelled.
-    pub(super) fn second_takes_over(&mut self, aside: Aside, is_overtaken: bool) {
+    pub(super) fn second_takes_over(&mut self, is_overtaken: bool) {
+        let Some(aside) = self.beside.take() else { return };
         if is_overtaken {
             self.measure_attempt(HEDGE, None);
         }
@@ -260,11 +280,12 @@ impl Record {
         self.lost -= aside.cost;
         self.attempt_begins(&aside.target, None);
         self.attempt_began = Some(aside.began);
+        self.watch.goes_on_with(aside.span);
         self.pass = Some(aside.pass);
         self.is_asked(aside.steps, aside.is_native);
     }
 
-    fn beside(&self, aside: &Aside) -> AttemptRecord {
+    fn attempt_of(&self, aside: &Aside) -> AttemptRecord {
         let now = self.account.parts().clock.instant();
         AttemptRecord {
             deployment_id: aside.target.id.to_string(),
@@ -275,10 +296,10 @@ impl Record {
         }
     }
 
-    fn measure_beside(&self, aside: &Aside, outcome: &str) {
+    fn measure_beside(&mut self, aside: &Aside, outcome: &str, status: Option<u16>) {
         let now = self.account.parts().clock.instant();
-        let duration = now.saturating_duration_since(aside.began);
-        self.watch.beside_ends((&aside.target, self.facts.operation.as_str()), outcome, duration);
+        let of = (aside.target.as_ref(), self.facts.operation.as_str());
+        self.watch.beside_ends(aside.span.as_deref(), of, (outcome, status), (aside.began, now));
     }
 
     /// Puts an attempt before the one that goes on.
@@ -491,6 +512,8 @@ impl Record {
         if std::mem::replace(&mut self.is_settled, true) {
             return None;
         }
+        // A client that leaves a race leaves both.
+        self.second_ends(Ending::Cancelled.as_str(), None);
         let (usage, estimated) = self.used(ending);
         self.praise(ending, &usage);
         let pricing = self.served_by.as_ref().map(|target| &target.resolved.pricing);

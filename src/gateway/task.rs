@@ -53,6 +53,11 @@ pub(super) trait Task: Send + Sync {
         false
     }
 
+    /// Whether a stream is asked of a candidate; otherwise its answer comes whole, and is told as one.
+    fn asks_stream(&self, _candidate: &Candidate) -> bool {
+        self.is_stream()
+    }
+
     /// Wire shapes that can carry it, the client's own first.
     fn transports(&self) -> &'static [Transport];
 

@@ -67,7 +67,7 @@ pub(super) const ALL_THREE: &[(Operation, &[Transport])] =
 pub(super) const GENERATE_CONTENT: &[(Operation, &[Transport])] = &[
     (Operation::TextGenerate, &[Transport::GenerateContent]),
     (Operation::EmbeddingCreate, &[Transport::EmbedContent]),
-    (Operation::ImageGenerate, &[Transport::GenerateContent]),
+    (Operation::ImageGenerate, &[Transport::GenerateContent, Transport::Predict]),
     (Operation::ImageEdit, &[Transport::GenerateContent]),
     (Operation::AudioTranscribe, &[Transport::GenerateContent]),
     (Operation::AudioSpeech, &[Transport::GenerateContent]),

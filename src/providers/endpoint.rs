@@ -22,7 +22,9 @@ impl Endpoint<'_> {
         // The providers' own libraries take the host alone as the base.
         let version = match self.transport {
             Transport::Messages if !base.ends_with("/v1") => "/v1",
-            Transport::GenerateContent | Transport::EmbedContent if is_host_alone(base) => "/v1beta",
+            Transport::GenerateContent | Transport::EmbedContent | Transport::Predict if is_host_alone(base) => {
+                "/v1beta"
+            }
             _ => "",
         };
         Some(format!("{base}{version}{path}"))
@@ -45,6 +47,7 @@ fn path(endpoint: Endpoint<'_>) -> Option<Cow<'static, str>> {
             let model = path_of_model(endpoint.model);
             Some(format!("/{model}:{verb}").into())
         }
+        Transport::Predict => Some(format!("/{}:predict", path_of_model(endpoint.model)).into()),
         Transport::Embeddings => Some("/embeddings".into()),
         Transport::CohereEmbed => Some("/embed".into()),
         Transport::EmbedContent => Some(format!("/{}:batchEmbedContents", path_of_model(endpoint.model)).into()),

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use bytes::{Bytes, BytesMut};
 use serde_json::{Value, json};
 
-use super::find;
+use super::{Provider, find};
 use crate::canonical::{BodyPart, Field, FieldValue, FileRef, Form, OperationProfile, Transport};
 use crate::dialects::media::{
-    Edit, Generation, MediaRecipient, Medium, Penned, PennedBody, Speech, SpeechAnswer, TranscriptAnswer, Transcription,
+    Drawing, MediaRecipient, Medium, Penned, PennedBody, Speech, SpeechAnswer, TranscriptAnswer, Transcription,
 };
 use crate::dialects::native::Signal;
 use crate::dialects::question::Answered;
@@ -127,18 +127,40 @@ fn speaking(seen: &Value, to: &MediaRecipient<'_>) -> Said {
     Said::Whole("audio/mpeg", Bytes::from_static(b"ID3\x04"))
 }
 
-fn drawing(seen: &Value, to: &MediaRecipient<'_>, is_edit: bool) -> Said {
+fn drawing(seen: &Value, to: &MediaRecipient<'_>, is_edit: bool, is_stream: bool) -> Said {
     match to.transport {
         Transport::GenerateContent => {
             assert_eq!(seen["generationConfig"]["responseModalities"], json!(["TEXT", "IMAGE"]));
             let inline = json!({"inlineData": {"mimeType": "image/png", "data": PICTURE}});
-            return json_answer(&json!({"candidates": [{"content": {"parts": [{"text": "Here"}, inline]}}],
-                "usageMetadata": {"promptTokenCount": 2, "candidatesTokenCount": 1290}}));
+            let of = |parts: Value, finish: Option<&str>| {
+                json!({"candidates": [{"content": {"parts": parts}, "finishReason": finish}],
+                    "usageMetadata": {"promptTokenCount": 2, "candidatesTokenCount": 1290}})
+            };
+            let text = json!({"text": "Here"});
+            return match is_stream {
+                true => {
+                    Said::Events(vec![of(json!([text]), None), of(json!([inline]), None), of(json!([]), Some("STOP"))])
+                }
+                false => json_answer(&of(json!([text, inline]), Some("STOP"))),
+            };
+        }
+        Transport::Predict => {
+            assert_eq!((&seen["instances"][0]["prompt"], is_edit, is_stream), (&json!("a cat"), false, false));
+            assert_eq!(seen["parameters"]["sampleCount"], 1);
+            return json_answer(&json!({"predictions": [{"mimeType": "image/png", "bytesBase64Encoded": PICTURE}]}));
         }
         Transport::ChatCompletions => {
             assert_eq!((&seen["model"], &seen["modalities"]), (&json!("up"), &json!(["image", "text"])));
-            let url = format!("data:image/png;base64,{PICTURE}");
-            return json_answer(&json!({"choices": [{"message": {"images": [{"image_url": {"url": url}}]}}]}));
+            assert_eq!(seen["stream"] == true, is_stream);
+            let images = json!({"images": [{"image_url": {"url": format!("data:image/png;base64,{PICTURE}")}}]});
+            return match is_stream {
+                true => Said::Events(vec![
+                    json!({"choices": [{"delta": images}]}),
+                    json!({"choices": [{"delta": {}, "finish_reason": "stop"}]}),
+                    json!({"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 2}}),
+                ]),
+                false => json_answer(&json!({"choices": [{"message": images}]})),
+            };
         }
         _ => {}
     }
@@ -162,6 +184,16 @@ fn ask(
     let provider = find(provider).unwrap();
     let spoken = provider.transports.iter().find(|(operation, _)| *operation == asked.operation()).unwrap().1;
     let transport = *asked.transports().iter().find(|wire| spoken.contains(wire)).unwrap();
+    ask_over(provider, transport, asked, say)
+}
+
+/// The same over one wire of those that the provider speaks.
+fn ask_over(
+    provider: &Provider,
+    transport: Transport,
+    asked: &dyn Medium,
+    say: impl Fn(&Value, &MediaRecipient<'_>) -> Said,
+) -> Option<(Bytes, Option<String>)> {
     let profile = OperationProfile::default();
     let to = MediaRecipient { transport, model: "up", profile: &profile, ways: &provider.media, now: 7 };
     let penned = match asked.write(&to) {
@@ -184,7 +216,8 @@ fn ask(
             for event in events {
                 last = relay.relay(None, &Bytes::from(event.to_string()), &mut out).unwrap();
             }
-            assert_eq!(last, Signal::Done);
+            assert!(last == Signal::Done || relay.is_complete());
+            relay.write_closing(&mut out);
             assert!(relay.is_finished() && relay.usage().is_some());
             Some((out.freeze(), Some("text/event-stream".to_owned())))
         }
@@ -273,10 +306,17 @@ fn images(tally: &mut Tally) {
                 let is_stream = mode == "stream";
                 let body = json!({"model": "pub", "prompt": "a cat", "size": size, "stream": is_stream,
                     "response_format": "b64_json"});
-                let asked = Generation::scan(Bytes::from(body.to_string())).unwrap();
-                let answer = ask(provider, &asked, |seen, to| drawing(seen, to, false));
+                let asked = Drawing::of_text(Bytes::from(body.to_string())).unwrap();
+                let answer = ask(provider, &asked, |seen, to| drawing(seen, to, false, asked.asks_stream(to)));
                 check_images(&answer, mode, "image_generation");
                 tally.note(("generations", provider, size, mode), answer.is_some());
+                if provider == "googleaistudio" {
+                    let row = find(provider).unwrap();
+                    let say = |seen: &Value, to: &MediaRecipient<'_>| drawing(seen, to, false, asked.asks_stream(to));
+                    let answer = ask_over(row, Transport::Predict, &asked, say);
+                    check_images(&answer, mode, "image_generation");
+                    tally.note(("generations", "imagen", size, mode), answer.is_some());
+                }
                 let fields = vec![
                     text("model", "pub"),
                     text("prompt", "a dog"),
@@ -285,15 +325,15 @@ fn images(tally: &mut Tally) {
                     file("image[]", "image/png"),
                     file("image[]", "image/png"),
                 ];
-                let asked = Edit::read(Form { fields }).unwrap();
-                let answer = ask(provider, &asked, |seen, to| drawing(seen, to, true));
+                let asked = Drawing::of_form(Form { fields }).unwrap();
+                let answer = ask(provider, &asked, |seen, to| drawing(seen, to, true, asked.asks_stream(to)));
                 check_images(&answer, mode, "image_edit");
                 tally.note(("edits", provider, size, mode), answer.is_some());
                 let url = format!("data:image/png;base64,{PICTURE}");
                 let body = json!({"model": "pub", "prompt": "a dog", "size": size, "stream": is_stream,
                     "images": [{"image_url": url}]});
-                let asked = Edit::scan(Bytes::from(body.to_string())).unwrap();
-                let answer = ask(provider, &asked, |seen, to| drawing(seen, to, true));
+                let asked = Drawing::of_images(Bytes::from(body.to_string())).unwrap();
+                let answer = ask(provider, &asked, |seen, to| drawing(seen, to, true, asked.asks_stream(to)));
                 check_images(&answer, mode, "image_edit");
                 tally.note(("edits", provider, size, mode), answer.is_some());
             }

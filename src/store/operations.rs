@@ -260,21 +260,100 @@ pub(super) fn by_request(request_id: &str) -> Statement {
 
 /// A page, one row longer than it will be.
 pub(super) fn page(dialect: Dialect, filter: &OperationFilter, page: &PageRequest) -> Statement {
-    let (mut sql, id) = matching(dialect, Want::Pages, filter);
-    if let Some(after) = page.after {
-        sql.add(" AND ").add(id).add(" < ").value(Value::Id(after));
-    }
+    // PostgreSQL follows two indexes side by side in the order of ids, and only what is in both is looked up. SQLite takes
+    // an index that has all it needs to tell ids, and not one after which it has to look each row up.
+    let is_by_ids = dialect == Dialect::Sqlite || is_paired(filter);
+    let want = if is_by_ids { Want::Ids } else { Want::Pages };
+    let (mut sql, id) = matching(dialect, want, filter, page.after);
     sql.add(" ORDER BY ").add(id).add(" DESC LIMIT ").number(page.limit.clamp(1, PageRequest::MAX_LIMIT) + 1);
     sql.add(" OFFSET ").number(page.offset.min(PageRequest::MAX_OFFSET));
+    if is_by_ids {
+        sql.text = format!("SELECT {COLUMNS} FROM operations WHERE id IN ({}) ORDER BY id DESC", sql.text);
+    }
     sql
 }
 
 /// How many match, counted up to 10,000.
 pub(super) fn count(dialect: Dialect, filter: &OperationFilter) -> Statement {
-    let (inner, _) = matching(dialect, Want::Count, filter);
-    let mut sql = Statement { text: format!("SELECT COUNT(*) FROM ({}", inner.text), values: inner.values };
+    let mut sql = Statement::new("SELECT COUNT(*) FROM (");
+    for (nth, span) in spans(filter).into_iter().enumerate() {
+        sql.add(if nth > 0 { " UNION ALL " } else { "" });
+        count_in(&mut sql, dialect, filter, span);
+    }
     sql.add(" LIMIT ").number(PageRequest::MAX_OFFSET).add(") AS matching");
     sql
+}
+
+/// Where a tag is looked for together with what an index leads to.
+pub(super) fn is_paired(filter: &OperationFilter) -> bool {
+    let rare = [
+        filter.key.is_some(),
+        filter.public_model.is_some(),
+        filter.deployment.is_some(),
+        filter.provider.is_some(),
+        filter.operation.as_deref().is_some_and(|operation| operation != "text.generate"),
+        filter.outcome.is_some_and(|outcome| outcome != OperationOutcome::Success),
+        filter.status.is_some_and(|status| status != 200),
+        filter.degraded == Some(true),
+        filter.cache_hit == Some(true),
+    ];
+    filter.tag.is_some() && rare.contains(&true)
+}
+
+/// Ids of a span of time, in Unix milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct IdSpan {
+    from: Option<i64>,
+    before: Option<i64>,
+    /// Whether what has such an id also began in the time asked for; else the record's own time decides.
+    is_within: bool,
+}
+
+/// The ids of a range of time: those near its ends apart, so that the others can be counted by an index alone.
+fn spans(filter: &OperationFilter) -> Vec<IdSpan> {
+    let (start, end) = (filter.start.map(Timestamp::unix_ms), filter.end.map(Timestamp::unix_ms));
+    let earliest = start.map(|start| start.saturating_sub(SLACK_MS));
+    let surely_before = end.map(|end| end.saturating_sub(SLACK_MS));
+    if let (Some(start), Some(surely_before)) = (start, surely_before)
+        && start >= surely_before
+    {
+        return vec![IdSpan { from: earliest, before: end, is_within: false }];
+    }
+    let first = start.map(|start| IdSpan { from: earliest, before: Some(start), is_within: false });
+    let middle = IdSpan { from: start, before: surely_before, is_within: true };
+    let last = end.map(|end| IdSpan { from: surely_before, before: Some(end), is_within: false });
+    first.into_iter().chain([middle]).chain(last).collect()
+}
+
+/// `SELECT 1 …` for each that matches within a span of ids.
+fn count_in(sql: &mut Statement, dialect: Dialect, filter: &OperationFilter, span: IdSpan) {
+    let bare = OperationFilter { start: None, end: None, ..filter.clone() };
+    let is_tag_alone = bare == OperationFilter { tag: filter.tag.clone(), ..OperationFilter::default() };
+    sql.add("SELECT 1 FROM ");
+    match &filter.tag {
+        None => sql.add("operations WHERE true"),
+        // There is a tag for as long as there is its record.
+        Some(_) if span.is_within && is_tag_alone => sql.add("operation_tags WHERE true"),
+        Some(_) => sql.add("operation_tags").add(joined(dialect)).add(" WHERE true"),
+    };
+    let ids: &[&str] = match &filter.tag {
+        None => &["id"],
+        Some(tag) => {
+            sql.and("tag = ", Value::Text(tag.clone()));
+            if span.is_within && is_tag_alone { &["operation_id"] } else { &["operation_id", "id"] }
+        }
+    };
+    for id in ids {
+        for (operator, bound) in [(" >= ", span.from), (" < ", span.before)] {
+            if let Some(ms) = bound {
+                sql.add(" AND ").add(id).add(operator).value(Value::Id(id_at(ms)));
+            }
+        }
+    }
+    if !span.is_within {
+        began_within(sql, filter);
+    }
+    conditions(sql, dialect, filter);
 }
 
 /// What of the matching rows is wanted.
@@ -282,55 +361,76 @@ pub(super) fn count(dialect: Dialect, filter: &OperationFilter) -> Statement {
 pub(super) enum Want {
     /// The first few in the order of ids.
     Pages,
-    /// That they are there.
-    Count,
+    /// Their ids alone.
+    Ids,
     /// All of them, whole.
     Rows,
 }
 
-/// `SELECT … FROM … WHERE …`, and the column that rows are ordered by.
-pub(super) fn matching(dialect: Dialect, want: Want, filter: &OperationFilter) -> (Statement, &'static str) {
+/// `SELECT … FROM … WHERE …` of those before an id, and the column that rows are ordered by.
+pub(super) fn matching(
+    dialect: Dialect,
+    want: Want,
+    filter: &OperationFilter,
+    before: Option<Uuid>,
+) -> (Statement, &'static str) {
     let what = match want {
         Want::Pages => COLUMNS,
-        Want::Count => "1",
+        Want::Ids => "id",
         Want::Rows => "operations.*",
     };
     let mut sql = Statement::new(format!("SELECT {what} FROM "));
-    let id = match &filter.tag {
+    let ids: &[&'static str] = match &filter.tag {
         None => {
             sql.add("operations WHERE true");
-            "id"
+            &["id"]
         }
         Some(tag) => {
-            // For a page the rows of the tag lead, in the order of their ids, and each is looked up: SQLite keeps the order
-            // of a cross join, PostgreSQL does not look behind an offset.
+            // For a page the rows of the tag lead, in the order of their ids: SQLite keeps the order of a cross join,
+            // PostgreSQL does not look behind an offset.
             sql.add("operation_tags").add(match (dialect, want) {
-                (Dialect::Sqlite, _) => " CROSS JOIN operations ON id = operation_id",
                 (Dialect::Postgres, Want::Pages) => {
                     " JOIN LATERAL (SELECT * FROM operations WHERE id = operation_id OFFSET 0) AS operations ON true"
                 }
-                (Dialect::Postgres, Want::Count | Want::Rows) => " JOIN operations ON id = operation_id",
+                (Dialect::Sqlite, _) | (Dialect::Postgres, Want::Ids | Want::Rows) => joined(dialect),
             });
             sql.add(" WHERE true").and("tag = ", Value::Text(tag.clone()));
-            "operation_id"
+            if want == Want::Ids { &["operation_id", "id"] } else { &["operation_id"] }
         }
     };
-    within_time(&mut sql, filter, id);
+    for id in ids {
+        within_time(&mut sql, filter, id, before);
+    }
+    began_within(&mut sql, filter);
     conditions(&mut sql, dialect, filter);
-    (sql, id)
+    (sql, if filter.tag.is_some() { "operation_id" } else { "id" })
 }
 
-/// Bounds on ids lead to the rows, bounds on the time itself decide.
-fn within_time(sql: &mut Statement, filter: &OperationFilter, id: &str) {
-    let id_bound = |sql: &mut Statement, operator: &str, ms: i64| {
-        sql.add(" AND ").add(id).add(operator).value(Value::Id(id_at(ms)));
-    };
+const fn joined(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::Sqlite => " CROSS JOIN operations ON id = operation_id",
+        Dialect::Postgres => " JOIN operations ON id = operation_id",
+    }
+}
+
+/// Bounds on ids lead to the rows. SQLite goes by one bound on either side and reads all rows up to the other, so there
+/// is only the closer one.
+fn within_time(sql: &mut Statement, filter: &OperationFilter, id: &str, before: Option<Uuid>) {
     if let Some(start) = filter.start {
-        id_bound(sql, " >= ", start.unix_ms().saturating_sub(SLACK_MS));
+        sql.add(" AND ").add(id).add(" >= ").value(Value::Id(id_at(start.unix_ms().saturating_sub(SLACK_MS))));
+    }
+    let end = filter.end.map(|end| id_at(end.unix_ms()));
+    if let Some(before) = end.into_iter().chain(before).min() {
+        sql.add(" AND ").add(id).add(" < ").value(Value::Id(before));
+    }
+}
+
+/// Bounds on the time itself decide.
+fn began_within(sql: &mut Statement, filter: &OperationFilter) {
+    if let Some(start) = filter.start {
         sql.add(" AND started_at >= ").number(start.unix_ms());
     }
     if let Some(end) = filter.end {
-        id_bound(sql, " < ", end.unix_ms());
         sql.add(" AND started_at < ").number(end.unix_ms());
     }
 }
@@ -406,7 +506,8 @@ pub(super) fn tail(
         sql.add(" AND EXISTS (SELECT 1 FROM operation_tags WHERE operation_id = id AND tag = ");
         sql.value(Value::Text(tag.clone())).add(")");
     }
-    within_time(&mut sql, filter, "id");
+    within_time(&mut sql, filter, "id", None);
+    began_within(&mut sql, filter);
     conditions(&mut sql, dialect, filter);
     sql.add(" ORDER BY stored_in, id LIMIT ").number(limit);
     sql
@@ -435,6 +536,52 @@ pub(super) fn to_batch(rows: Vec<(i64, OperationRecord)>, after: TailPosition, h
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn there_is_one_bound_on_either_side_of_the_ids_of_a_page() {
+        let end = 100_000;
+        let filter = OperationFilter { end: Some(Timestamp::from_unix_ms(end)), ..OperationFilter::default() };
+        for (after, expected) in [(None, id_at(end)), (Some(id_at(50)), id_at(50)), (Some(id_at(200_000)), id_at(end))]
+        {
+            let page = PageRequest { after, ..PageRequest::default() };
+            for dialect in [Dialect::Sqlite, Dialect::Postgres] {
+                let sql = super::page(dialect, &filter, &page);
+                assert_eq!(sql.values, [Value::Id(expected)], "{after:?} {}", sql.text);
+            }
+        }
+    }
+
+    #[test]
+    fn only_the_ends_of_a_range_are_counted_by_the_times_of_records() {
+        let filter = |start: Option<i64>, end: Option<i64>| OperationFilter {
+            start: start.map(Timestamp::from_unix_ms),
+            end: end.map(Timestamp::from_unix_ms),
+            ..OperationFilter::default()
+        };
+        let span = |from, before, is_within| IdSpan { from, before, is_within };
+        for (asked, expected) in [
+            (filter(None, None), vec![span(None, None, true)]),
+            (
+                filter(Some(100_000), None),
+                vec![span(Some(40_000), Some(100_000), false), span(Some(100_000), None, true)],
+            ),
+            (
+                filter(None, Some(100_000)),
+                vec![span(None, Some(40_000), true), span(Some(40_000), Some(100_000), false)],
+            ),
+            (
+                filter(Some(100_000), Some(400_000)),
+                vec![
+                    span(Some(40_000), Some(100_000), false),
+                    span(Some(100_000), Some(340_000), true),
+                    span(Some(340_000), Some(400_000), false),
+                ],
+            ),
+            (filter(Some(100_000), Some(160_000)), vec![span(Some(40_000), Some(160_000), false)]),
+        ] {
+            assert_eq!(spans(&asked), expected, "{asked:?}");
+        }
+    }
 
     #[test]
     fn a_tail_never_goes_back() {

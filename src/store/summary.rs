@@ -24,7 +24,7 @@ fn range(start: Timestamp, end: Timestamp) -> OperationFilter {
 
 /// Counts and sums: columns as [`read_part`] wants them.
 pub(super) fn parts(dialect: Dialect, start: Timestamp, end: Timestamp) -> Statement {
-    let (matching, _) = matching(dialect, Want::Rows, &range(start, end));
+    let (matching, _) = matching(dialect, Want::Rows, &range(start, end), None);
     let outcomes = OperationOutcome::ALL.map(OperationOutcome::as_str);
     let flags = ["degraded", "cache_hit"];
     let mut sql = Statement::new("WITH by_model AS (SELECT public_model, COUNT(*) AS requests");
@@ -58,7 +58,7 @@ pub(super) fn parts(dialect: Dialect, start: Timestamp, end: Timestamp) -> State
 /// Percentiles: `public_model`, `p50`, `p95`, `p99`. Times are sorted into classes: whole milliseconds below a second, else
 /// three digits; so a day of requests is counted without being sorted.
 pub(super) fn percentiles(dialect: Dialect, timing: Timing, start: Timestamp, end: Timestamp) -> Statement {
-    let (matching, _) = matching(dialect, Want::Rows, &range(start, end));
+    let (matching, _) = matching(dialect, Want::Rows, &range(start, end), None);
     let (column, wanted) = match timing {
         Timing::Duration => ("duration_ms", "outcome IN ('success', 'incomplete', 'blocked')"),
         Timing::FirstOutput => ("first_output_ms", "first_output_ms IS NOT NULL"),

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashSet};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::operations::{Dialect, Statement, Value, Want, matching};
+use super::operations::{Dialect, Statement, Value, Want, is_paired, matching};
 use crate::domain::operation_query::{OperationFilter, OperationOutcome, UsageDimension, UsageQuery};
 use crate::domain::record::OperationRecord;
 use crate::time::Timestamp;
@@ -236,7 +236,7 @@ fn conditions(sql: &mut Statement, filter: &OperationFilter) {
 
 /// Between which days there are requests that meet these conditions: `first` and `last`, both null when there are none.
 /// An index leads to the rows of one condition; this tells which of them need not be looked at. `None`: not worth asking.
-pub(super) fn days_of(filter: &OperationFilter) -> Option<Statement> {
+pub(super) fn days_of(dialect: Dialect, filter: &OperationFilter) -> Option<Statement> {
     let known = [
         filter.public_model.is_some(),
         filter.key.is_some(),
@@ -245,10 +245,25 @@ pub(super) fn days_of(filter: &OperationFilter) -> Option<Statement> {
         filter.operation.is_some(),
         filter.tag.is_some(),
     ];
-    if filter.provider.is_none() && known.into_iter().filter(|is_set| *is_set).count() < 2 {
+    let count = known.into_iter().filter(|is_set| *is_set).count();
+    // One index leads to the rows of a key and model together, two side by side to those of a tag and something else.
+    let is_led = count == 2 && filter.key.is_some() && filter.public_model.is_some();
+    let is_led = is_led || (dialect == Dialect::Postgres && is_paired(filter));
+    if is_led || count < 2 {
         return None;
     }
-    let mut sql = Statement::new("SELECT MIN(day) AS first, MAX(day) AS last FROM usage_days WHERE tag = ");
+    let mut rows = Statement::new(" FROM usage_days WHERE tag = ");
+    days_where(&mut rows, filter);
+    // The last day is looked for where there is a first one: that there is none takes all sums to tell.
+    let text = format!(
+        "SELECT first, CASE WHEN first IS NOT NULL THEN (SELECT MAX(day){0}) END AS last FROM (SELECT MIN(day) AS first{0}) AS days",
+        rows.text
+    );
+    Some(Statement { text, values: rows.values })
+}
+
+/// Which sums, after `WHERE tag = `.
+fn days_where(sql: &mut Statement, filter: &OperationFilter) {
     sql.value(Value::Text(filter.tag.clone().unwrap_or_default()));
     if let Some(start) = filter.start {
         sql.add(" AND day >= ").number(start.unix_ms().div_euclid(DAY_MS));
@@ -260,8 +275,7 @@ pub(super) fn days_of(filter: &OperationFilter) -> Option<Statement> {
         // Models that nobody has are summed up without their names.
         sql.add(" AND public_model IN ('', ").value(Value::Text(model.clone())).add(")");
     }
-    conditions(&mut sql, &OperationFilter { public_model: None, ..filter.clone() });
-    Some(sql)
+    conditions(sql, &OperationFilter { public_model: None, ..filter.clone() });
 }
 
 /// The filter with no more time than there are such requests; `None`: there are none.
@@ -296,7 +310,7 @@ fn of_records(dialect: Dialect, query: &UsageQuery) -> Statement {
         sql.add(&format!("COALESCE(CAST(SUM({name}) AS BIGINT), 0) AS {name}, "));
     }
     sql.add("COUNT(*) FILTER (WHERE cost_nanocents IS NULL) AS unpriced");
-    let (matching, _) = matching(dialect, Want::Rows, &query.filter);
+    let (matching, _) = matching(dialect, Want::Rows, &query.filter, None);
     sql.add(" FROM (").add(&matching.text).add(") AS matching");
     sql.values.extend(matching.values);
     if query.group_by.contains(&UsageDimension::Tag) {

@@ -18,6 +18,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::task::JoinHandle;
 
+use super::line::Call;
 use super::upload::Upload;
 
 /// Read of an uploaded file at a time; a multiple of three, so that each is base64 of its own.
@@ -157,12 +158,19 @@ pub struct Reply {
     /// All headers, as sent.
     pub headers: HeaderMap,
     body: Incoming,
+    /// Counts its connection as used for as long as it may be read.
+    _call: Option<Call>,
 }
 
 impl Reply {
     pub(super) fn new(response: http::Response<Incoming>) -> Self {
         let (parts, body) = response.into_parts();
-        Self { status: parts.status, headers: parts.headers, body }
+        Self { status: parts.status, headers: parts.headers, body, _call: None }
+    }
+
+    /// The same as the answer of a call that is counted.
+    pub(super) fn on(self, call: Option<Call>) -> Self {
+        Self { _call: call, ..self }
     }
 
     /// The next piece of the body, `None` at its end.

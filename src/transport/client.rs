@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use http::{HeaderMap, Method, Request, Uri};
 use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::capture_connection;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
 use super::body::{ChunkedRequestBody, Pieces, Reply};
-use super::connect::{Connector, Connects};
+use super::connect::Connector;
+use super::line::{Connects, counted};
 use crate::fault::{Fault, Kind, Outcome};
 
 /// Per-stream receive window: enough for the fastest stream, small enough that one slow reader holds little.
@@ -110,15 +112,17 @@ impl HttpClient {
         *request.method_mut() = outgoing.method;
         *request.uri_mut() = outgoing.uri;
         *request.headers_mut() = outgoing.headers;
-        match tokio::time::timeout(within, self.pool.request(request)).await {
+        let line = capture_connection(&mut request);
+        let answer = counted(line, self.pool.request(request));
+        match tokio::time::timeout(within, answer).await {
             Err(_) if touched.load(Ordering::Relaxed) => Err(SendError::TimedOut),
             Err(elapsed) => Err(SendError::Connect(elapsed.into())),
-            Ok(Err(error)) if error.is_connect() => Err(SendError::Connect(error.into())),
-            Ok(Err(error)) if !touched.load(Ordering::Relaxed) || is_unprocessed(&error) => {
+            Ok((Err(error), _)) if error.is_connect() => Err(SendError::Connect(error.into())),
+            Ok((Err(error), _)) if !touched.load(Ordering::Relaxed) || is_unprocessed(&error) => {
                 Err(SendError::Unprocessed(error.into()))
             }
-            Ok(Err(error)) => Err(SendError::Broken(error.into())),
-            Ok(Ok(response)) => Ok(Reply::new(response)),
+            Ok((Err(error), _)) => Err(SendError::Broken(error.into())),
+            Ok((Ok(response), call)) => Ok(Reply::new(response).on(call)),
         }
     }
 }

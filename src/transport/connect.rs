@@ -5,7 +5,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -19,6 +18,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tower::Service;
 
+use super::line::{Connects, Line};
 use crate::domain::address::{is_forbidden_address, is_forbidden_host};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -90,27 +90,6 @@ pub(super) struct Connector {
     connects: Arc<Connects>,
 }
 
-/// Connections that were made, and that failed.
-#[derive(Debug, Default)]
-pub struct Connects {
-    made: AtomicU64,
-    failed: AtomicU64,
-}
-
-impl Connects {
-    /// Connections that were made.
-    #[must_use]
-    pub fn made(&self) -> u64 {
-        self.made.load(Ordering::Relaxed)
-    }
-
-    /// Connections that could not be made, or not in time.
-    #[must_use]
-    pub fn failed(&self) -> u64 {
-        self.failed.load(Ordering::Relaxed)
-    }
-}
-
 impl Connector {
     /// What became of its connections.
     pub(super) fn connects(&self) -> Arc<Connects> {
@@ -133,7 +112,7 @@ impl Connector {
 }
 
 impl Service<Uri> for Connector {
-    type Response = MaybeHttpsStream<Tcp>;
+    type Response = Line<MaybeHttpsStream<Tcp>>;
     type Error = BoxError;
     type Future = BoxFuture<Self::Response>;
 
@@ -150,10 +129,9 @@ impl Service<Uri> for Connector {
         let (within, connects) = (self.within, Arc::clone(&self.connects));
         Box::pin(async move {
             let late = |_| -> BoxError { io::Error::from(io::ErrorKind::TimedOut).into() };
-            let connected = tokio::time::timeout(within, connecting).await.map_err(late).and_then(|made| made);
-            let counter = if connected.is_ok() { &connects.made } else { &connects.failed };
-            counter.fetch_add(1, Ordering::Relaxed);
-            connected
+            let connecting = async { tokio::time::timeout(within, connecting).await.map_err(late)? };
+            let connected = connects.count(connecting).await?;
+            Ok(Line::open(connected, connects))
         })
     }
 }

@@ -8,12 +8,13 @@ pub mod client;
 pub mod collector;
 mod connect;
 pub mod framing;
+mod line;
 pub mod remote;
 pub mod upload;
 
 pub use body::{ChunkedRequestBody, Piece, Pieces, ReadError, Reply};
 pub use client::{ClientSettings, HttpClient, Outgoing, SendError};
 pub use collector::{CollectorClient, PostError};
-pub use connect::Connects;
+pub use line::Connects;
 pub use remote::{Places, RemoteContent, RemoteError};
 pub use upload::{Upload, UploadWriter, Uploads};

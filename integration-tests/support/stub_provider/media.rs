@@ -84,6 +84,8 @@ pub(super) fn answer(received: &Received, nth: usize) -> Option<Behaviour> {
     let parts = parts(received.header("content-type").unwrap_or_default(), &received.body);
     let body = received.json();
     let write: fn(&str, &[Part], &Value) -> Script = match path.rsplit('/').next().unwrap_or_default() {
+        last if last.ends_with(":predict") => predict,
+        last if last.ends_with(":streamGenerateContent") && model.contains("image") => paint,
         "transcriptions" | "translations" => listen,
         "speech" => speak,
         "generations" | "edits" => draw,
@@ -253,14 +255,86 @@ fn draw(model: &str, parts: &[Part], body: &Value) -> Script {
     Script::json(200, answer.to_string())
 }
 
+/// What a chat says of its pictures: `…-cut` breaks off after the first, `refuse` makes none.
 fn chat(model: &str, _: &[Part], body: &Value) -> Script {
     let url = format!("data:image/png;base64,{PIXEL}");
+    if body["stream"] == true {
+        let chunk = |delta: Value, finish: Option<&str>| {
+            event(&json!({"id": "gen-1", "object": "chat.completion.chunk", "model": model,
+                "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}))
+        };
+        let usage = json!({"id": "gen-1", "object": "chat.completion.chunk", "model": model, "choices": [],
+            "usage": {"prompt_tokens": 11, "completion_tokens": 1_290, "total_tokens": 1_301,
+                "completion_tokens_details": {"image_tokens": 1_290}}});
+        let image = json!({"images": [{"type": "image_url", "image_url": {"url": url}, "index": 0}]});
+        return cut_if(
+            model.ends_with("-cut"),
+            vec![
+                ": OPENROUTER PROCESSING\n\n".to_owned()
+                    + &chunk(json!({"role": "assistant", "content": "Here"}), None),
+                chunk(image, None),
+                chunk(json!({}), Some("stop")),
+                event(&usage),
+                "data: [DONE]\n\n".to_owned(),
+            ],
+        );
+    }
     let answer = json!({"id": "gen-1", "object": "chat.completion", "model": model, "choices": [{"index": 0,
         "finish_reason": "stop", "message": {"role": "assistant", "content": body.to_string(),
             "images": [{"type": "image_url", "image_url": {"url": url}}]}}],
         "usage": {"prompt_tokens": 11, "completion_tokens": 1_290, "total_tokens": 1_301,
             "completion_tokens_details": {"image_tokens": 1_290}}});
     Script::json(200, answer.to_string())
+}
+
+/// All of a stream, or its first two events.
+fn cut_if(is_cut: bool, mut events: Vec<String>) -> Script {
+    if is_cut {
+        events.truncate(2);
+    }
+    Script::events(events)
+}
+
+/// Pictures as they come of a model that thinks in pictures; `…-cut` breaks off after the thought.
+fn paint(model: &str, _: &[Part], body: &Value) -> Script {
+    let picture = |is_thought: bool| {
+        let mut part = json!({"inlineData": {"mimeType": "image/png", "data": PIXEL}});
+        if is_thought {
+            part["thought"] = json!(true);
+        }
+        part
+    };
+    let chunk = |parts: Value, finish: Option<&str>, output: u64| {
+        event(
+            &json!({"candidates": [{"content": {"role": "model", "parts": parts}, "finishReason": finish, "index": 0}],
+            "usageMetadata": {"promptTokenCount": 12, "candidatesTokenCount": output, "totalTokenCount": 12 + output},
+            "modelVersion": model}),
+        )
+    };
+    if body["contents"][0]["parts"][0]["text"] == "refuse" {
+        return Script::events([chunk(json!([]), Some("IMAGE_SAFETY"), 0)]);
+    }
+    cut_if(
+        model.ends_with("-cut"),
+        vec![
+            chunk(json!([{"text": "Let me think", "thought": true}]), None, 0),
+            chunk(json!([picture(true)]), None, 0),
+            chunk(json!([picture(false)]), None, 1_290),
+            chunk(json!([]), Some("STOP"), 1_290),
+        ],
+    )
+}
+
+/// Imagen: as many pictures as `sampleCount` says, four without it; the prompt `refuse` is filtered.
+fn predict(_: &str, _: &[Part], body: &Value) -> Script {
+    if body["instances"][0]["prompt"] == "refuse" {
+        let reason = json!({"predictions": [{"raiFilteredReason": "the prompt breaks the policy: 58061214"}]});
+        return Script::json(200, reason.to_string());
+    }
+    let count = body["parameters"]["sampleCount"].as_u64().unwrap_or(4);
+    let kind = body["parameters"]["outputOptions"]["mimeType"].as_str().unwrap_or("image/png");
+    let prediction = json!({"mimeType": kind, "bytesBase64Encoded": PIXEL});
+    Script::json(200, json!({"predictions": vec![prediction; usize::try_from(count).unwrap_or(4)]}).to_string())
 }
 
 fn generate(model: &str, _: &[Part], body: &Value) -> Script {

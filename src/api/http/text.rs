@@ -1,5 +1,7 @@
 //! What the endpoints that call providers share: a contract in, an answer in the same contract out.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -7,6 +9,7 @@ use axum::extract::Request;
 use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
+use http_body_util::BodyExt;
 
 use super::body::HeldBody;
 use super::edge::request_id;
@@ -124,6 +127,11 @@ pub(super) struct Unread {
 }
 
 impl Unread {
+    fn of(fault: Fault, intake: Intake, arrived: &AtomicU64) -> Self {
+        let intake = Intake { request_bytes: arrived.load(Ordering::Relaxed), ..intake };
+        Self { fault, intake: Some(Box::new(intake)) }
+    }
+
     /// The refusal, recorded where it is known whose it is.
     pub(super) fn recorded(
         self,
@@ -170,6 +178,18 @@ pub(super) async fn read_form(
     (id, call)
 }
 
+/// A body, and how many bytes of it have come.
+fn counted(body: Body) -> (Body, Arc<AtomicU64>) {
+    let arrived = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&arrived);
+    let body = body.map_frame(move |frame| {
+        let bytes = frame.data_ref().map_or(0, Bytes::len);
+        count.fetch_add(bytes as u64, Ordering::Relaxed);
+        frame
+    });
+    (Body::new(body), arrived)
+}
+
 async fn form_call(
     state: &HttpState,
     request: Request,
@@ -181,6 +201,7 @@ async fn form_call(
     let caller = state.gateway.authenticate(&snapshot, &credentials::presented(&parts.headers))?;
     let request_id = request_id(&parts.headers);
     let intake = state.gateway.intake(&snapshot, &caller, Wire::Chat.as_str(), &request_id);
+    let (body, arrived) = counted(body);
     let read = async {
         let held = state.forms.read(&state.bodies, &parts.headers, body, carries, lists).await?;
         let call = Call {
@@ -199,7 +220,7 @@ async fn form_call(
         };
         Ok((call, held))
     };
-    read.await.map_err(|fault| Unread { fault, intake: Some(Box::new(intake)) })
+    read.await.map_err(|fault| Unread::of(fault, intake, &arrived))
 }
 
 async fn call(
@@ -213,6 +234,7 @@ async fn call(
     let caller = state.gateway.authenticate(&snapshot, &credentials::presented(&parts.headers))?;
     let request_id = request_id(&parts.headers);
     let intake = state.gateway.intake(&snapshot, &caller, contract.as_str(), &request_id);
+    let (body, arrived) = counted(body);
     let read = async {
         let held = state.bodies.read_json(&parts.headers, body).await?;
         let call = Call {
@@ -231,7 +253,7 @@ async fn call(
         };
         Ok((call, held))
     };
-    read.await.map_err(|fault| Unread { fault, intake: Some(Box::new(intake)) })
+    read.await.map_err(|fault| Unread::of(fault, intake, &arrived))
 }
 
 /// The tags for the record, each once, in order.

@@ -177,7 +177,8 @@ fn gateway() -> Vec<Row> {
             .about("On a listener of its own, without a key, where METRICS_PORT is set.")
             .tag(GATEWAY)
             .by(By::Operator)
-            .answers_as("text/plain", json!({"type": "string"})),
+            .answers_as("text/plain", json!({"type": "string"}))
+            .answers_as("application/openmetrics-text", json!({"type": "string"})),
         Row::new("get", "/openapi.json", "This document").tag(GATEWAY).answers(json!({"type": "object"})),
     ]
 }

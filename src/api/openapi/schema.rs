@@ -160,6 +160,8 @@ fn of_message(message: &MessageDescriptor) -> Value {
         "google.protobuf.Duration" => json!({"type": "integer", "minimum": 0}),
         "google.protobuf.Struct" => json!({"type": "object"}),
         "google.protobuf.Value" => json!({}),
+        // The contract has no map of lists, JSON has.
+        "unifiedgateway.admin.v1.FieldValues" => json!({"type": "array", "items": {"type": "string"}}),
         name => reference(name.strip_prefix(PACKAGE).map_or(name, |name| name.trim_start_matches('.'))),
     }
 }
@@ -216,6 +218,7 @@ mod tests {
         assert_eq!(key["x-required-on-creation"], json!(["name"]));
         let operation = messages.schema("OperationProfile").unwrap();
         assert!(operation["properties"]["capabilities"]["properties"]["pdfInput"].is_object());
+        assert_eq!(operation["properties"]["values"]["additionalProperties"]["type"], "array");
         assert!(messages.schema("Nothing").is_none());
     }
 }

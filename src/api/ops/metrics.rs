@@ -1,4 +1,4 @@
-//! `GET /metrics`: figures in the text format of Prometheus. On a listener of its own for anyone who reaches that, else
+//! `GET /metrics`: figures in the text format of Prometheus or in that of OpenMetrics. On a listener of its own for anyone who reaches that, else
 //! for the holder of the master key.
 
 use std::net::SocketAddr;
@@ -10,13 +10,13 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::response::Response;
 use axum::routing::get;
 use http::HeaderValue;
-use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE};
+use http::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, VARY};
 
 use crate::api::admin_auth::{AdminAuth, ClientAddress};
 use crate::api::envelope;
 use crate::fault::{Fault, Kind};
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::metrics::readings::CONTENT_TYPE as TEXT;
+use crate::telemetry::metrics::readings::Format;
 
 /// What the endpoint works with.
 #[derive(Debug, Clone)]
@@ -41,10 +41,13 @@ async fn show(State(state): State<MetricsState>, request: Request) -> Response {
             return envelope::openai_response(&fault);
         }
     }
-    match state.metrics.read().to_text() {
+    let accept = request.headers().get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let format = Format::accepted(&accept.collect::<Vec<_>>().join(","));
+    match state.metrics.read().to_text(format) {
         Ok(text) => {
             let mut response = Response::new(Body::from(text));
-            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(TEXT));
+            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
+            response.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
             response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
             response
         }

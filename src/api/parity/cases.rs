@@ -106,6 +106,41 @@ fn cases_of_creation() -> Vec<Case> {
             },
         },
         Case {
+            name: "values of a field that nobody checks",
+            expected: Err((
+                Kind::BadRequest,
+                Some((
+                    "catalogEntry.operations.image.generate.values.voice",
+                    "deployment.catalog_entry.operations.image.generate.values.voice",
+                )),
+            )),
+            grpc: |world| {
+                let voices = proto::FieldValues { values: vec!["alloy".to_owned()] };
+                let profile =
+                    proto::OperationProfile { values: [("voice".to_owned(), voices)].into(), ..Default::default() };
+                let entry = proto::ModelProfile {
+                    operations: [("image.generate".to_owned(), profile)].into(),
+                    ..Default::default()
+                };
+                let deployment = proto::Deployment {
+                    provider: "googleaistudio".to_owned(),
+                    upstream_model: "imagen-9".to_owned(),
+                    credentials: Some(proto::Credentials { api_key: Some("sk-1".to_owned()), ..Default::default() }),
+                    catalog_entry: Some(entry),
+                    ..echo("new")
+                };
+                create_plainly(world, deployment)
+            },
+            rest: |_| {
+                post(
+                    "/admin/deployments",
+                    r#"{"publicModel":"new","provider":"googleaistudio","upstreamModel":"imagen-9",
+                        "credentials":{"apiKey":"sk-1"},
+                        "catalogEntry":{"operations":{"image.generate":{"values":{"voice":["alloy"]}}}}}"#,
+                )
+            },
+        },
+        Case {
             name: "an unknown preset",
             expected: Err((Kind::BadRequest, Some(("provider", "deployment.provider")))),
             grpc: |world| create_plainly(world, proto::Deployment { provider: "acme".to_owned(), ..echo("new") }),

@@ -6,7 +6,7 @@ use crate::domain::money::NanoCents;
 use crate::domain::operation::Operation;
 
 /// Preset or adapter, id, and everything known about it.
-const GOLDEN: [(&str, &str, &str); 15] = [
+const GOLDEN: [(&str, &str, &str); 19] = [
     (
         "openai",
         "gpt-5.4",
@@ -38,6 +38,10 @@ const GOLDEN: [(&str, &str, &str); 15] = [
          input 500, output 3000, cache_read 125; \
          image_input_per_mtok 800, image_output_per_mtok 3000, image_cache_read_per_mtok 200",
     ),
+    ("openai", "whisper-1", "audio.transcribe via audio_transcriptions: audio_input; per_minute 0.6"),
+    ("openai", "tts-1-hd", "audio.speech via audio_speech: ; per_mchar 3000"),
+    ("googleaistudio", "imagen-4.0-ultra-generate-001", "image.generate via predict: 480 in; per_image 6"),
+    ("voyage", "voyage-3.5-lite", "embedding.create via embeddings: 32000 in, dimensions 1024 (256..2048); input 2"),
     ("openai", "omni-moderation-latest", "moderate via moderations: 32768 in; input 0, output 0"),
     (
         "anthropic",

@@ -1,7 +1,7 @@
 //! Prices and model profiles that an operator states.
 
 use super::Problems;
-use crate::domain::capability::{ModelProfile, OperationProfile};
+use crate::domain::capability::{ModelProfile, OperationProfile, valued_fields};
 use crate::domain::money::NanoCents;
 use crate::domain::operation::Operation;
 use crate::domain::price::{PriceTier, Pricing};
@@ -9,6 +9,12 @@ use crate::domain::price::{PriceTier, Pricing};
 const MAX_TIERS: usize = 16;
 const MAX_UNITS: usize = 32;
 const MAX_PARAMETERS: usize = 256;
+/// Languages are the most there are of a field.
+const MAX_VALUES: usize = 256;
+const MAX_VALUE_BYTES: usize = 100;
+/// The most that a request may ask for: images, and inputs of embeddings.
+const MOST_IMAGES: u32 = 10;
+const MOST_INPUTS: u32 = 4_096;
 
 /// Checks prices: none below zero, tiers ascending, every unit once. `path` is the field that holds them.
 pub(in crate::control) fn pricing(path: &str, pricing: &Pricing, problems: &mut Problems) {
@@ -63,6 +69,42 @@ fn operation_profile(operation: Operation, profile: &OperationProfile, problems:
     }
     if profile.parameters.len() > MAX_PARAMETERS {
         problems.add(format!("{path}.parameters"), format!("must be at most {MAX_PARAMETERS}"));
+    }
+    for (field, values) in &profile.values {
+        profile_values(operation, field, values, &format!("{path}.values.{field}"), problems);
+    }
+    let makes_images = matches!(operation, Operation::ImageGenerate | Operation::ImageEdit);
+    let makes_vectors = operation == Operation::EmbeddingCreate;
+    for (name, count, is_of_it, whose, most) in [
+        ("mostResults", profile.most_results, makes_images, "images", MOST_IMAGES),
+        ("mostInputs", profile.most_inputs, makes_vectors, "embeddings", MOST_INPUTS),
+    ] {
+        let Some(count) = count else { continue };
+        if !is_of_it {
+            problems.add(format!("{path}.{name}"), format!("is for {whose} alone"));
+        } else if !(1..=most).contains(&count) {
+            problems.add(format!("{path}.{name}"), format!("must be from 1 to {most}, is {count}"));
+        }
+    }
+}
+
+/// Checks the values that a field may have.
+fn profile_values(operation: Operation, field: &str, values: &[String], path: &str, problems: &mut Problems) {
+    let known = valued_fields(operation);
+    if !known.contains(&field) {
+        let allowed = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        problems.add(path, format!("is no field whose values are checked for {operation}; those are: {allowed}"));
+        return;
+    }
+    if values.is_empty() || values.len() > MAX_VALUES {
+        problems.add(path, format!("must hold 1 to {MAX_VALUES} values; leave it out where all are taken"));
+    }
+    for (position, value) in values.iter().enumerate() {
+        if value.is_empty() || value.len() > MAX_VALUE_BYTES {
+            problems.add(format!("{path}[{position}]"), format!("must have 1 to {MAX_VALUE_BYTES} bytes"));
+        } else if values.iter().take(position).any(|earlier| earlier == value) {
+            problems.add(format!("{path}[{position}]"), "is stated twice");
+        }
     }
 }
 

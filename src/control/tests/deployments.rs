@@ -181,6 +181,61 @@ async fn a_catalog_entry_is_for_unknown_models_and_a_stored_one_stays_valid() {
 }
 
 #[tokio::test]
+async fn every_wrong_value_and_bound_of_a_profile_is_named() {
+    let world = World::new().await;
+    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    let images = OperationProfile {
+        values: BTreeMap::from([
+            ("quality".to_owned(), words(&["low", "low", ""])),
+            ("size".to_owned(), Vec::new()),
+            ("voice".to_owned(), words(&["alloy"])),
+        ]),
+        most_results: Some(11),
+        most_inputs: Some(1),
+        ..OperationProfile::default()
+    };
+    let vectors = OperationProfile { most_inputs: Some(0), ..OperationProfile::default() };
+    let mut custom = draft("m", "openai", UNKNOWN, api_key("k"));
+    custom.spec.catalog_entry = Some(ModelProfile {
+        operations: BTreeMap::from([
+            (Operation::TextGenerate, OperationProfile::default()),
+            (Operation::ImageGenerate, images),
+            (Operation::EmbeddingCreate, vectors),
+        ]),
+        pricing: Pricing::default(),
+    });
+    let fault = world.create(custom.clone()).await.unwrap_err();
+    let mut named = fields(&fault);
+    named.sort_unstable();
+    assert_eq!(
+        named,
+        [
+            "catalogEntry.operations.embedding.create.mostInputs",
+            "catalogEntry.operations.image.generate.mostInputs",
+            "catalogEntry.operations.image.generate.mostResults",
+            "catalogEntry.operations.image.generate.values.quality[1]",
+            "catalogEntry.operations.image.generate.values.quality[2]",
+            "catalogEntry.operations.image.generate.values.size",
+            "catalogEntry.operations.image.generate.values.voice",
+        ]
+    );
+    let images = OperationProfile {
+        values: BTreeMap::from([("size".to_owned(), words(&["1024x1024"]))]),
+        most_results: Some(4),
+        ..OperationProfile::default()
+    };
+    custom.spec.catalog_entry = Some(ModelProfile {
+        operations: BTreeMap::from([
+            (Operation::TextGenerate, OperationProfile::default()),
+            (Operation::ImageGenerate, images),
+        ]),
+        pricing: Pricing::default(),
+    });
+    let created = world.create(custom.clone()).await.unwrap().deployment;
+    assert_eq!(created.spec.catalog_entry, custom.spec.catalog_entry);
+}
+
+#[tokio::test]
 async fn resolving_saves_nothing_needs_no_credentials_and_checks_the_same() {
     let world = World::new().await;
     let spec = DeploymentSpec::new(model("m"), "openai", KNOWN);

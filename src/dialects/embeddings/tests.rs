@@ -48,6 +48,7 @@ static NOTHING: OperationProfile = OperationProfile {
     dimensions: None,
     values: BTreeMap::new(),
     most_results: None,
+    most_inputs: None,
 };
 
 #[test]

@@ -22,8 +22,12 @@ const READ: [&str; 5] = ["model", "input", "encoding_format", "dimensions", "inp
 pub(super) fn write(asked: &Embedding, to: &Recipient<'_>) -> Outcome<Posed> {
     check(asked, to)?;
     match to.transport {
-        Transport::CohereEmbed => Ok(translated(asked, COHERE_TEXTS, |inputs| cohere(asked, to, inputs))),
-        Transport::EmbedContent => Ok(translated(asked, GOOGLE_REQUESTS, |inputs| google(asked, to, inputs))),
+        Transport::CohereEmbed => {
+            Ok(translated(asked, most_inputs(to, COHERE_TEXTS), |inputs| cohere(asked, to, inputs)))
+        }
+        Transport::EmbedContent => {
+            Ok(translated(asked, most_inputs(to, GOOGLE_REQUESTS), |inputs| google(asked, to, inputs)))
+        }
         _ => Ok(native(asked, to)),
     }
 }
@@ -39,7 +43,8 @@ fn check(asked: &Embedding, to: &Recipient<'_>) -> Outcome<()> {
             return refuse("dimensions", format!("The vectors of this model have {allowed} dimensions, not {wanted}."));
         }
     }
-    let speaks_tokens = to.transport == Transport::Embeddings && to.ways.takes_tokens;
+    let by_model = to.profile.values.get("input").is_none_or(|known| known.iter().any(|word| word == "tokens"));
+    let speaks_tokens = to.transport == Transport::Embeddings && to.ways.takes_tokens && by_model;
     let longest = asked.inputs.iter().filter_map(|input| match input {
         Input::Text(_) => None,
         Input::Tokens(_, count) => Some(*count),
@@ -57,12 +62,19 @@ fn check(asked: &Embedding, to: &Recipient<'_>) -> Outcome<()> {
     }
 }
 
+/// Most inputs of one call: what the provider takes, and fewer where the model is known to.
+fn most_inputs(to: &Recipient<'_>, of_provider: usize) -> usize {
+    let of_model = to.profile.most_inputs.and_then(|most| usize::try_from(most).ok());
+    of_model.map_or(of_provider, |most| most.min(of_provider)).max(1)
+}
+
 /// The body as it came but for a few fields.
 fn native(asked: &Embedding, to: &Recipient<'_>) -> Posed {
     let ways = to.ways;
     let mut dropped = Vec::new();
-    let chunks = asked.inputs.chunks(ways.most_inputs.max(1));
-    let is_split = asked.inputs.len() > ways.most_inputs;
+    let most = most_inputs(to, ways.most_inputs);
+    let chunks = asked.inputs.chunks(most);
+    let is_split = asked.inputs.len() > most;
     let mut sends = Vec::with_capacity(chunks.len());
     for inputs in chunks {
         let mut splice = asked.raw.splice();

@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 
-use super::edit::{Picture, push_url};
+use super::given::Picture;
 use super::image::Wishes;
 use super::picture::Item;
-use super::{Penned, PennedBody, unsupported};
-use crate::canonical::{BodyPart, FileRef, Form, TokenUsage};
+use super::{MediaRecipient, Penned, PennedBody, unsupported};
+use crate::canonical::{BodyPart, Field, FileRef, Form, TokenUsage};
 use crate::dialects::gemini::fault::read_error;
 use crate::dialects::gemini::wire::{self, UsageParts};
 use crate::dialects::native::{ProviderError, ReplyError};
@@ -18,12 +18,25 @@ use crate::fault::Outcome;
 /// Most images of one answer that asks for content.
 const ONE: u64 = 1;
 
+/// Fields of a transcription that become part of the request for content; others are named.
+const LISTENED: [&str; 9] =
+    ["model", "file", "response_format", "stream", "language", "languages", "keywords", "prompt", "temperature"];
+
 /// A picture or sound inside an answer.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Inline {
     pub media_type: String,
     /// Base64.
     pub data: String,
+}
+
+impl Inline {
+    /// That of a part, where it has one.
+    pub(super) fn read(part: &Members<'_>) -> Option<Self> {
+        let inline = part.any_object("inlineData");
+        let data = inline.any_text("data")?;
+        Some(Self { media_type: inline.any_text("mimeType").unwrap_or_default(), data })
+    }
 }
 
 /// What an answer holds.
@@ -34,15 +47,23 @@ pub(super) struct Content {
     pub usage: TokenUsage,
 }
 
+/// The object of a whole answer.
+///
+/// # Errors
+/// It is none.
+pub(super) fn root_of(body: &Bytes) -> Result<Members<'_>, ReplyError> {
+    let text = std::str::from_utf8(body).map_err(|_| ReplyError::Malformed("not UTF-8"))?;
+    let is_json = serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+    let root = if is_json { Node::root(text).object().ok() } else { None };
+    root.ok_or(ReplyError::Malformed("not a JSON object"))
+}
+
 /// Reads an answer of `generateContent`.
 ///
 /// # Errors
 /// A refusal that the answer states; malformed JSON.
 pub(super) fn read_content(body: &Bytes) -> Result<Content, ReplyError> {
-    let text = std::str::from_utf8(body).map_err(|_| ReplyError::Malformed("not UTF-8"))?;
-    let is_json = serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
-    let root = if is_json { Node::root(text).object().ok() } else { None };
-    let root = root.ok_or(ReplyError::Malformed("not a JSON object"))?;
+    let root = root_of(body)?;
     if root.has("error") {
         return Err(ReplyError::Provider(Box::new(read_error(body))));
     }
@@ -57,10 +78,7 @@ pub(super) fn read_content(body: &Bytes) -> Result<Content, ReplyError> {
             continue;
         }
         content.text.push_str(&part.any_text("text").unwrap_or_default());
-        let inline = part.any_object("inlineData");
-        if let Some(data) = inline.any_text("data") {
-            content.files.push(Inline { media_type: inline.any_text("mimeType").unwrap_or_default(), data });
-        }
+        content.files.extend(Inline::read(&part));
     }
     if content.text.is_empty() && content.files.is_empty() {
         let reason = root.any_object("promptFeedback").any_text("blockReason");
@@ -71,7 +89,7 @@ pub(super) fn read_content(body: &Bytes) -> Result<Content, ReplyError> {
 }
 
 /// Why there is no content.
-fn refusal(reason: Option<&str>) -> ReplyError {
+pub(super) fn refusal(reason: Option<&str>) -> ReplyError {
     let Some(reason) = reason.filter(|reason| !matches!(*reason, "STOP" | "MAX_TOKENS")) else {
         return ReplyError::Malformed("an answer without content");
     };
@@ -83,6 +101,13 @@ fn refusal(reason: Option<&str>) -> ReplyError {
     ReplyError::Provider(Box::new(ProviderError { code: Some(code.to_owned()), message, ..ProviderError::default() }))
 }
 
+/// Why there is no picture, where nothing says why.
+pub(super) fn no_image() -> ReplyError {
+    let message = "The model answered in words and made no image.".to_owned();
+    let code = Some("no_image".to_owned());
+    ReplyError::Provider(Box::new(ProviderError { code, message, ..ProviderError::default() }))
+}
+
 /// Pictures of an answer of `generateContent`.
 pub(super) fn read_images(body: &Bytes) -> Result<(Vec<Item>, TokenUsage), ReplyError> {
     let content = read_content(body)?;
@@ -91,9 +116,7 @@ pub(super) fn read_images(body: &Bytes) -> Result<(Vec<Item>, TokenUsage), Reply
     let items: Vec<Item> =
         items.map(|file| Item { data: file.data, media_type: file.media_type, revised_prompt: None }).collect();
     if items.is_empty() {
-        let message = "The model answered in words and made no image.".to_owned();
-        let code = Some("no_image".to_owned());
-        return Err(ReplyError::Provider(Box::new(ProviderError { code, message, ..ProviderError::default() })));
+        return Err(no_image());
     }
     let usage = content.usage;
     // What was thought is text.
@@ -133,9 +156,13 @@ pub(super) fn write_transcription(form: &Form, file: &FileRef, is_translation: b
     let config =
         temperature.map(|value| format!(",\"generationConfig\":{{\"temperature\":{value}}}")).unwrap_or_default();
     let tail = format!("\"}}}}]}}]{config}}}");
-    let unread =
-        ["timestamp_granularities", "include", "chunking_strategy", "known_speaker_names", "known_speaker_references"];
-    let dropped = unread.into_iter().filter(|name| form.fields.iter().any(|field| field.is(name)));
+    let mut dropped: Vec<String> = Vec::new();
+    for name in form.fields.iter().map(Field::base_name) {
+        let is_stated = form.text(name).is_none_or(|text| !text.is_empty());
+        if is_stated && !LISTENED.contains(&name) && !dropped.iter().any(|known| known == name) {
+            dropped.push(name.to_owned());
+        }
+    }
     Penned {
         body: PennedBody::Json(vec![
             BodyPart::Bytes(Bytes::from(head)),
@@ -143,7 +170,7 @@ pub(super) fn write_transcription(form: &Form, file: &FileRef, is_translation: b
             BodyPart::Bytes(Bytes::from(tail)),
         ]),
         sibling: None,
-        dropped: dropped.map(std::borrow::Cow::Borrowed).collect(),
+        dropped: dropped.into_iter().map(std::borrow::Cow::Owned).collect(),
     }
 }
 
@@ -172,7 +199,7 @@ pub(super) fn write_speech(input: &str, instructions: Option<&str>, voice: Optio
 }
 
 /// Asks for an image.
-pub(super) fn write_image(wishes: &Wishes, pictures: &[Picture]) -> Outcome<Penned> {
+pub(super) fn write_image(wishes: &Wishes, to: &MediaRecipient<'_>, pictures: &[Picture]) -> Outcome<Penned> {
     if wishes.count > ONE {
         return Err(unsupported("n", &wishes.count.to_string(), "1"));
     }
@@ -195,7 +222,7 @@ pub(super) fn write_image(wishes: &Wishes, pictures: &[Picture]) -> Outcome<Penn
         }
     }
     text.push_str("]}],\"generationConfig\":{\"responseModalities\":[\"TEXT\",\"IMAGE\"]");
-    if let Some((shape, step)) = wishes.shape()? {
+    if let Some((shape, step)) = wishes.shape(to)? {
         text.push_str(&format!(",\"imageConfig\":{{\"aspectRatio\":{}", quoted(shape)));
         // One step is what every model has, and its default.
         if step != "1K" {
@@ -209,11 +236,16 @@ pub(super) fn write_image(wishes: &Wishes, pictures: &[Picture]) -> Outcome<Penn
 }
 
 /// Asks a chat for an image.
-pub(super) fn write_chat(wishes: &Wishes, model: &str, pictures: &[Picture]) -> Outcome<Penned> {
+pub(super) fn write_chat(
+    wishes: &Wishes,
+    to: &MediaRecipient<'_>,
+    pictures: &[Picture],
+    is_stream: bool,
+) -> Outcome<Penned> {
     if wishes.count > ONE {
         return Err(unsupported("n", &wishes.count.to_string(), "1"));
     }
-    let mut text = format!("{{\"model\":{},\"messages\":[{{\"role\":\"user\",\"content\":", quoted(model));
+    let mut text = format!("{{\"model\":{},\"messages\":[{{\"role\":\"user\",\"content\":", quoted(to.model));
     let mut parts = Vec::new();
     if pictures.is_empty() {
         text.push_str(&quoted(&wishes.prompt));
@@ -221,30 +253,27 @@ pub(super) fn write_chat(wishes: &Wishes, model: &str, pictures: &[Picture]) -> 
         text.push_str(&format!("[{{\"type\":\"text\",\"text\":{}}}", quoted(&wishes.prompt)));
         for picture in pictures {
             text.push_str(",{\"type\":\"image_url\",\"image_url\":{\"url\":");
-            push_url(picture, &mut text, &mut parts)?;
+            picture.push_url(&mut text, &mut parts)?;
             text.push_str("}}");
         }
         text.push(']');
     }
     text.push_str("}],\"modalities\":[\"image\",\"text\"]");
-    if let Some((shape, step)) = wishes.shape()? {
+    if let Some((shape, step)) = wishes.shape(to)? {
         text.push_str(&format!(",\"image_config\":{{\"aspect_ratio\":{}", quoted(shape)));
         if step != "1K" {
             text.push_str(&format!(",\"image_size\":{}", quoted(step)));
         }
         text.push('}');
     }
-    text.push('}');
+    text.push_str(if is_stream { ",\"stream\":true,\"stream_options\":{\"include_usage\":true}}" } else { "}" });
     parts.push(BodyPart::Bytes(Bytes::from(text)));
     Ok(Penned { body: PennedBody::Json(parts), sibling: None, dropped: Vec::new() })
 }
 
 /// Pictures of a chat's answer: `choices[0].message.images[].image_url.url`, data URLs.
 pub(super) fn read_chat_images(body: &Bytes) -> Result<(Vec<Item>, TokenUsage), ReplyError> {
-    let text = std::str::from_utf8(body).map_err(|_| ReplyError::Malformed("not UTF-8"))?;
-    let is_json = serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
-    let root = if is_json { Node::root(text).object().ok() } else { None };
-    let root = root.ok_or(ReplyError::Malformed("not a JSON object"))?;
+    let root = root_of(body)?;
     let choices = root.any_list("choices");
     let Some(choice) = choices.first().and_then(|choice| choice.object().ok()) else {
         return Err(ReplyError::Provider(Box::new(chat_fault::read_error(body))));
@@ -252,22 +281,20 @@ pub(super) fn read_chat_images(body: &Bytes) -> Result<(Vec<Item>, TokenUsage), 
     let images = choice.any_object("message").any_list("images");
     let items: Vec<Item> = images.iter().filter_map(read_chat_image).collect();
     if items.is_empty() {
-        let message = "The model answered in words and made no image.".to_owned();
-        let code = Some("no_image".to_owned());
-        return Err(ReplyError::Provider(Box::new(ProviderError { code, message, ..ProviderError::default() })));
+        return Err(no_image());
     }
     let usage = read_chat_usage(&root.any_object("usage"));
     Ok((items, usage))
 }
 
-fn read_chat_image(image: &Node<'_>) -> Option<Item> {
+pub(super) fn read_chat_image(image: &Node<'_>) -> Option<Item> {
     let url = image.object().ok()?.any_object("image_url").any_text("url")?;
     let (head, data) = url.strip_prefix("data:")?.split_once(',')?;
     let media_type = head.strip_suffix(";base64")?.to_owned();
     Some(Item { data: data.to_owned(), media_type, revised_prompt: None })
 }
 
-fn read_chat_usage(usage: &Members<'_>) -> TokenUsage {
+pub(super) fn read_chat_usage(usage: &Members<'_>) -> TokenUsage {
     let count = |name: &str| usage.any_count(name).unwrap_or_default();
     let details = usage.any_object("completion_tokens_details");
     TokenUsage {

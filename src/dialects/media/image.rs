@@ -1,55 +1,19 @@
-//! Images made of a text.
-
-use std::borrow::Cow;
+//! What requests for images say besides their pictures, and answers made of pictures.
 
 use bytes::Bytes;
 
 use super::picture::{self, Asked, Item};
 use super::size::Size;
-use super::stream::ImageRelay;
-use super::{
-    Found, ImageFormatField, ImageSizeField, MediaRecipient, Medium, Penned, check_count, check_value, google,
-    unsupported,
-};
-use crate::canonical::{Operation, TokenUsage, Transport};
-use crate::dialects::native::{NativeReply, NativeStream, ReplyError};
+use super::{MediaRecipient, check_count, check_value, unsupported};
+use crate::canonical::TokenUsage;
+use crate::dialects::native::{NativeReply, ReplyError};
 use crate::dialects::node::Node;
 use crate::dialects::openai_chat::fault::read_error;
-use crate::dialects::question::Answered;
-use crate::dialects::raw::{RawObject, json_string};
+use crate::dialects::raw::RawObject;
 use crate::fault::{Fault, Outcome};
 
-const KNOWN: [&str; 14] = [
-    "model",
-    "prompt",
-    "n",
-    "size",
-    "quality",
-    "response_format",
-    "output_format",
-    "output_compression",
-    "background",
-    "moderation",
-    "style",
-    "user",
-    "stream",
-    "partial_images",
-];
 /// Fields whose values a model may be known to take or not.
 const LISTED: [&str; 4] = ["size", "quality", "output_format", "background"];
-/// Fields of images that only this wire knows; where another is spoken they are left out.
-const ONLY_HERE: [&str; 10] = [
-    "quality",
-    "output_format",
-    "output_compression",
-    "background",
-    "moderation",
-    "style",
-    "user",
-    "safety_identifier",
-    "partial_images",
-    "input_fidelity",
-];
 
 /// What a request for images says besides its pictures.
 #[derive(Debug, Clone)]
@@ -61,6 +25,10 @@ pub(super) struct Wishes {
     pub is_stream: bool,
     pub partial_images: u64,
     pub asked: Asked,
+    /// `output_compression`, as it was written.
+    pub compression: Option<String>,
+    /// `person_generation`, a field of Imagen's.
+    pub person_generation: Option<String>,
 }
 
 impl Wishes {
@@ -101,6 +69,8 @@ impl Wishes {
             is_stream: switch("stream")?,
             partial_images,
             asked,
+            compression: text("output_compression")?.filter(|text| !text.is_empty()),
+            person_generation: text("person_generation")?.filter(|text| !text.is_empty()),
         })
     }
 
@@ -178,44 +148,41 @@ impl Wishes {
         Ok(super::whole_reply(body, None, usage))
     }
 
-    /// The fields that name a size in words other than `size`.
-    pub(super) fn shape(&self) -> Outcome<Option<(&'static str, &'static str)>> {
-        let Some(size) = self.size else { return Ok(None) };
-        let shape = size.shape().ok_or_else(|| {
-            unsupported(
-                "size",
-                self.asked.size.as_deref().unwrap_or_default(),
-                "shapes such as 1:1, 3:2, 2:3, 4:3, 3:4, 16:9, 9:16",
-            )
-        })?;
-        Ok(Some((shape, size.step())))
-    }
-}
-
-/// A request for images.
-#[derive(Debug, Clone)]
-pub struct Generation {
-    raw: RawObject,
-    wishes: Wishes,
-}
-
-impl Generation {
-    /// Scans a body.
+    /// The shape and the step of resolution that stand for `size` where it is said in such words.
     ///
     /// # Errors
-    /// `InvalidJson`, or `BadRequest` that names the field; `UnsupportedParameter` for answers as URLs.
-    pub fn scan(body: Bytes) -> Outcome<Self> {
-        let raw = RawObject::scan_request(body, &KNOWN)?;
-        let wishes = Wishes::read(|key| read_scalar(&raw, key))?;
-        Ok(Self { raw, wishes })
+    /// `UnsupportedParameter` for a size that has no shape, or that the model is known not to take.
+    pub(super) fn shape(&self, to: &MediaRecipient<'_>) -> Outcome<Option<(&'static str, &'static str)>> {
+        let Some(size) = self.size else { return Ok(None) };
+        let sent = self.asked.size.as_deref().unwrap_or_default();
+        let known = |name: &str| to.profile.values.get(name);
+        let shapes = known("aspect_ratio").map(|shapes| shapes.join(", "));
+        let allowed = || shapes.clone().unwrap_or_else(|| "1:1, 3:2, 2:3, 4:3, 3:4, 16:9, 9:16".to_owned());
+        let shape = size.shape().ok_or_else(|| unsupported("size", sent, &format!("shapes such as {}", allowed())))?;
+        if known("aspect_ratio").is_some_and(|shapes| !shapes.iter().any(|known| known == shape)) {
+            return Err(unsupported("size", sent, &format!("shapes {}", allowed())));
+        }
+        let step = size.step();
+        if let Some(steps) = known("image_size").filter(|steps| !steps.iter().any(|known| known == step)) {
+            return Err(unsupported("size", sent, &format!("sizes of {}", steps.join(", "))));
+        }
+        Ok(Some((shape, step)))
     }
 
-    fn left_out(&self) -> Vec<Cow<'static, str>> {
-        ONLY_HERE
-            .into_iter()
-            .filter(|name| self.raw.get(name).is_some_and(|json| !matches!(json, b"null" | b"\"auto\"")))
-            .map(Cow::Borrowed)
-            .collect()
+    /// The same where there are two steps, and the lower is the default.
+    ///
+    /// # Errors
+    /// As [`Self::shape`].
+    pub(super) fn resolution(&self, to: &MediaRecipient<'_>) -> Outcome<Option<(&'static str, Option<&'static str>)>> {
+        let Some((shape, step)) = self.shape(to)? else { return Ok(None) };
+        match step {
+            "1K" => Ok(Some((shape, None))),
+            "2K" => Ok(Some((shape, Some("2k")))),
+            _ => {
+                let sent = self.asked.size.as_deref().unwrap_or_default();
+                Err(unsupported("size", sent, "sizes of about 1024 and 2048 pixels"))
+            }
+        }
     }
 }
 
@@ -227,127 +194,4 @@ pub(super) fn read_scalar(raw: &RawObject, key: &str) -> Outcome<Option<String>>
         Some(json @ [b'0'..=b'9' | b'-' | b't' | b'f', ..]) => Ok(Some(String::from_utf8_lossy(json).into_owned())),
         Some(_) => Err(Fault::invalid(key, "must be a string, a number, or true or false")),
     }
-}
-
-impl Medium for Generation {
-    fn operation(&self) -> Operation {
-        Operation::ImageGenerate
-    }
-
-    fn contract(&self) -> &'static str {
-        "images_generations"
-    }
-
-    fn model(&self) -> &str {
-        &self.wishes.model
-    }
-
-    fn is_stream(&self) -> bool {
-        self.wishes.is_stream
-    }
-
-    fn transports(&self) -> &'static [Transport] {
-        &[Transport::Images, Transport::GenerateContent, Transport::ChatCompletions]
-    }
-
-    fn text_bytes(&self) -> u64 {
-        self.wishes.prompt.len() as u64
-    }
-
-    fn write(&self, to: &MediaRecipient<'_>) -> Outcome<Penned> {
-        self.wishes.check(to)?;
-        match to.transport {
-            Transport::GenerateContent => {
-                let penned = google::write_image(&self.wishes, &[])?;
-                return Ok(Penned { dropped: self.left_out(), ..penned });
-            }
-            Transport::ChatCompletions => {
-                let penned = google::write_chat(&self.wishes, to.model, &[])?;
-                return Ok(Penned { dropped: self.left_out(), ..penned });
-            }
-            _ => {}
-        }
-        let mut splice = self.raw.splice();
-        splice.set("model", json_string(to.model));
-        match to.ways.image_format {
-            ImageFormatField::Refuses => splice.remove("response_format"),
-            ImageFormatField::Asked => splice.set("response_format", Bytes::from_static(b"\"b64_json\"")),
-        }
-        let mut dropped = Vec::new();
-        for field in to.ways.image_refuses {
-            if self.raw.get(field).is_some() {
-                splice.remove(field);
-                dropped.push(Cow::Borrowed(*field));
-            }
-        }
-        match to.ways.image_size {
-            ImageSizeField::SizeOrAuto => {}
-            ImageSizeField::Size if self.wishes.size.is_none() => splice.remove("size"),
-            ImageSizeField::Size => {}
-            ImageSizeField::AspectRatio => {
-                splice.remove("size");
-                if let Some((shape, step)) = self.wishes.shape()? {
-                    splice.set("aspect_ratio", json_string(shape));
-                    if step == "2K" {
-                        splice.set("resolution", json_string("2k"));
-                    }
-                }
-            }
-        }
-        if !streams(to) {
-            // The answer comes whole and is told as a stream.
-            splice.remove("stream");
-            splice.remove("partial_images");
-        }
-        Ok(Penned { dropped, ..Penned::json(splice.finish()) })
-    }
-
-    fn read(&self, from: &MediaRecipient<'_>, answer: Answered) -> Result<NativeReply, ReplyError> {
-        let prefix = "image_generation";
-        match from.transport {
-            Transport::GenerateContent => {
-                let (items, usage) = google::read_images(&answer.body)?;
-                Ok(self.wishes.tell(&items, usage, from.now, prefix))
-            }
-            Transport::ChatCompletions => {
-                let (items, usage) = google::read_chat_images(&answer.body)?;
-                Ok(self.wishes.tell(&items, usage, from.now, prefix))
-            }
-            _ => self.wishes.read_answer(answer.body, from.now, prefix),
-        }
-    }
-
-    fn relay(&self, _from: &MediaRecipient<'_>) -> Box<dyn NativeStream> {
-        Box::new(ImageRelay::new(self.wishes.count))
-    }
-
-    fn expects(&self, input: u64) -> TokenUsage {
-        self.wishes.expects(input, 0)
-    }
-
-    fn may_use(&self, input: u64) -> TokenUsage {
-        self.wishes.may_use(input, 0)
-    }
-
-    fn with_pictures(&self, _found: &[Found]) -> Box<dyn Medium> {
-        Box::new(self.clone())
-    }
-
-    fn echo(&self) -> Bytes {
-        echo_body(self.wishes.count)
-    }
-}
-
-/// Whether a stream is asked of a provider.
-pub(super) fn streams(to: &MediaRecipient<'_>) -> bool {
-    let by_model = to.profile.values.get("stream").is_none_or(|known| known.iter().any(|word| word == "true"));
-    to.ways.streams_images && by_model
-}
-
-/// One pixel, transparent, as often as asked.
-pub(super) fn echo_body(count: u64) -> Bytes {
-    const PIXEL: &str =
-        "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
-    let items: Vec<String> = (0..count.min(10)).map(|_| format!("{{\"b64_json\":\"{PIXEL}\"}}")).collect();
-    Bytes::from(format!("{{\"created\":0,\"data\":[{}]}}", items.join(",")))
 }

@@ -1,14 +1,18 @@
 //! Sound and pictures, in the contracts that OpenAI has for them: transcriptions and translations, speech, generations and
 //! edits of images. Spoken to providers as they are, with what a provider does differently in [`MediaWays`], or as a request
-//! for content (Gemini), or as a chat that answers with pictures.
+//! for content (Gemini) or predictions (Imagen), or as a chat that answers with pictures.
 //!
 //! Sources: developers.openai.com/api/reference (audio, images), ai.google.dev/gemini-api/docs (image-generation,
-//! speech-generation, audio), openrouter.ai/docs/guides/overview/multimodal/image-generation, docs.mistral.ai (audio),
+//! imagen, speech-generation, audio), openrouter.ai/docs/guides/overview/multimodal/image-generation, docs.mistral.ai (audio),
 //! docs.x.ai (images).
 
-mod edit;
+mod drawing;
+mod drawn;
+mod given;
 mod google;
 mod image;
+mod imagen;
+mod images_wire;
 mod picture;
 mod size;
 mod speech;
@@ -22,8 +26,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
-pub use edit::{Edit, LISTS as EDIT_LISTS};
-pub use image::Generation;
+pub use drawing::{Drawing, LISTS as EDIT_LISTS};
 pub use picture::{Item, replace_urls, urls};
 pub use speech::Speech;
 pub use stream::Told;
@@ -48,6 +51,11 @@ pub trait Medium: Send + Sync + fmt::Debug {
 
     /// Whether the answer is to be streamed.
     fn is_stream(&self) -> bool;
+
+    /// Whether a stream is asked of a provider; otherwise the answer comes whole, and is told as one.
+    fn asks_stream(&self, to: &MediaRecipient<'_>) -> bool {
+        self.is_stream() && to.transport != Transport::GenerateContent
+    }
 
     /// Whether what is streamed is the content itself, and not events.
     fn is_bytes(&self) -> bool {
@@ -185,7 +193,8 @@ fn read_count(text: &str) -> Outcome<u64> {
 }
 
 fn check_count(to: &MediaRecipient<'_>, count: u64) -> Outcome<()> {
-    let most = to.profile.most_results.map_or(to.ways.most_images, u64::from);
+    let by_wire = if to.transport == Transport::Predict { imagen::MOST_IMAGES } else { to.ways.most_images };
+    let most = to.profile.most_results.map_or(by_wire, u64::from);
     if count > most {
         return Err(unsupported("n", &count.to_string(), &format!("1 to {most}")));
     }

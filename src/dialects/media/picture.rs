@@ -81,23 +81,54 @@ pub(super) fn write(items: &[Item], asked: &Asked, usage: &TokenUsage, now: i64)
 /// A whole answer told as a stream: an event for each image.
 pub(super) fn write_events(items: &[Item], asked: &Asked, usage: &TokenUsage, now: i64, prefix: &str) -> Bytes {
     let mut events = BytesMut::new();
-    let kind = format!("{prefix}.completed");
     for (at, item) in items.iter().enumerate() {
-        let json = out::object(|out| {
-            let word = |word: &Option<String>| word.clone().unwrap_or_else(|| "auto".to_owned());
-            out.text("type", &kind).text("b64_json", &item.data).number("created_at", now);
-            out.text("size", &word(&asked.size)).text("quality", &word(&asked.quality));
-            out.text("background", &word(&asked.background));
-            out.text("output_format", &format_of(items, asked).unwrap_or_else(|| "png".to_owned()));
-            // The last tells what all of them used.
-            let is_last = at + 1 == items.len();
-            write_usage(out, &if is_last { *usage } else { TokenUsage::default() });
-        });
-        events.extend_from_slice(format!("event: {kind}\ndata: ").as_bytes());
-        events.extend_from_slice(json.as_bytes());
-        events.extend_from_slice(b"\n\n");
+        // The last tells what all of them used.
+        let is_last = at + 1 == items.len();
+        let used = if is_last { *usage } else { TokenUsage::default() };
+        write_completed(&mut events, item, asked, &used, now, prefix);
     }
     events.freeze()
+}
+
+/// The event of an image that is complete.
+pub(super) fn write_completed(
+    events: &mut BytesMut,
+    item: &Item,
+    asked: &Asked,
+    usage: &TokenUsage,
+    now: i64,
+    prefix: &str,
+) {
+    write_event(events, &format!("{prefix}.completed"), item, asked, now, |out| write_usage(out, usage));
+}
+
+/// The event of an image on the way; with its number among those of the answer, and the time.
+pub(super) fn write_partial(events: &mut BytesMut, item: &Item, asked: &Asked, (index, now): (u64, i64), prefix: &str) {
+    write_event(events, &format!("{prefix}.partial_image"), item, asked, now, |out| {
+        out.number("partial_image_index", index);
+    });
+}
+
+fn write_event(
+    events: &mut BytesMut,
+    kind: &str,
+    item: &Item,
+    asked: &Asked,
+    now: i64,
+    last: impl FnOnce(&mut out::Out<'_>),
+) {
+    let json = out::object(|out| {
+        let word = |word: &Option<String>| word.clone().unwrap_or_else(|| "auto".to_owned());
+        out.text("type", kind).text("b64_json", &item.data).number("created_at", now);
+        out.text("size", &word(&asked.size)).text("quality", &word(&asked.quality));
+        out.text("background", &word(&asked.background));
+        let format = format_of(std::slice::from_ref(item), asked);
+        out.text("output_format", &format.unwrap_or_else(|| "png".to_owned()));
+        last(out);
+    });
+    events.extend_from_slice(format!("event: {kind}\ndata: ").as_bytes());
+    events.extend_from_slice(json.as_bytes());
+    events.extend_from_slice(b"\n\n");
 }
 
 fn format_of(items: &[Item], asked: &Asked) -> Option<String> {

@@ -17,6 +17,8 @@ use crate::dialects::raw::{RawObject, json_string};
 use crate::fault::{Fault, Outcome};
 
 const KNOWN: [&str; 7] = ["model", "input", "voice", "instructions", "response_format", "speed", "stream_format"];
+/// Fields that are read where speech is content that is generated; others are named.
+const READ: [&str; 6] = ["model", "input", "voice", "instructions", "response_format", "stream_format"];
 const FORMATS: [&str; 6] = ["mp3", "opus", "aac", "flac", "wav", "pcm"];
 /// How fast people speak, for sound whose length nothing tells.
 const MS_PER_CHARACTER: u64 = 70;
@@ -170,7 +172,9 @@ impl Medium for Speech {
                 return Err(unsupported("response_format", format, "wav, pcm"));
             }
             let mut penned = google::write_speech(&self.input, self.instructions.as_deref(), self.voice.as_deref());
-            penned.dropped.extend(self.raw.get("speed").map(|_| Cow::Borrowed("speed")));
+            let is_stated = |name: &str| self.raw.get(name).is_some_and(|json| json != b"null");
+            let unread = self.raw.keys().filter(|name| !READ.contains(name) && is_stated(name));
+            penned.dropped.extend(unread.map(|name| Cow::Owned(name.to_owned())));
             return Ok(penned);
         }
         let mut splice = self.raw.splice();
@@ -193,7 +197,12 @@ impl Medium for Speech {
         }
         for (name, new) in to.ways.speech_renames {
             if let Some(value) = self.raw.get(name) {
-                splice.set(new, Bytes::copy_from_slice(value));
+                let value = match (&self.voice, value) {
+                    // A voice of the client's own is an object in the contract, and its id where the field has another name.
+                    (Some(id), [b'{', ..]) if *name == "voice" => json_string(id),
+                    _ => Bytes::copy_from_slice(value),
+                };
+                splice.set(new, value);
                 splice.remove(name);
             }
         }

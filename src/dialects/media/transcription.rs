@@ -19,6 +19,7 @@ use crate::fault::{Fault, Outcome};
 /// Fields that may occur several times.
 pub const LISTS: [&str; 6] =
     ["timestamp_granularities", "include", "keywords", "languages", "known_speaker_names", "known_speaker_references"];
+const GRANULARITIES: &str = "timestamp_granularities";
 /// Milliseconds of sound that are thought to be in a byte where nothing tells its length: one at eight kilobits.
 const MS_PER_BYTE: u64 = 1;
 
@@ -143,10 +144,15 @@ impl Transcription {
             }
             TranscriptAnswer::Segments => {
                 form.remove("response_format");
+                let has_times = !matches!(self.format, Format::Json | Format::Text);
+                if has_times && self.form.texts(GRANULARITIES).any(|word| word != "segment") {
+                    // Times come of one kind at a time, and segments are what the format is made of.
+                    dropped.push(Cow::Borrowed(GRANULARITIES));
+                }
                 match self.format {
-                    Format::Srt | Format::Vtt | Format::VerboseJson => form.set("timestamp_granularities", "segment"),
+                    Format::Srt | Format::Vtt | Format::VerboseJson => form.set(GRANULARITIES, "segment"),
                     Format::DiarizedJson => {
-                        form.set("timestamp_granularities", "segment");
+                        form.set(GRANULARITIES, "segment");
                         form.set("diarize", "true");
                     }
                     Format::Json | Format::Text => {}

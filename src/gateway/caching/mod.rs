@@ -89,6 +89,8 @@ pub(super) struct Fresh {
     pub standing: Option<Standing>,
     /// Whether a fallback served it.
     pub is_fallback: bool,
+    /// Why it ended, in the provider's word.
+    pub finish_reason: Option<String>,
     /// Whether it says all that was asked for.
     pub is_complete: fn(&[u8]) -> bool,
 }
@@ -108,8 +110,8 @@ impl Fresh {
 /// What those who wait are told.
 #[derive(Debug)]
 enum Landing {
-    /// The answer, fresh or found.
-    Answer(Entry),
+    /// The answer, fresh or found, and why a fresh one ended.
+    Answer(Entry, Option<String>),
     Failed(Denied),
 }
 
@@ -129,7 +131,7 @@ pub(super) async fn serve<F: Flight>(parts: &Arc<Parts>, through: Through, mut f
             answer.unwrap_or_else(|_| Err(broken_off().into()))
         }
         Seat::Passenger(ticket) => match ticket.landed().await.as_deref() {
-            Some(Landing::Answer(entry)) => Ok(found(flight.record(), entry).await),
+            Some(Landing::Answer(entry, reason)) => Ok(found(flight.record(), entry, reason.as_deref()).await),
             Some(Landing::Failed(denied)) => Err(failed(flight.record(), denied).await),
             None => {
                 let fault = broken_off();
@@ -166,8 +168,9 @@ async fn look_or_call<F: Flight>(
     let cache = &parts.caching.cache;
     let generation = match cache.find(&through.place).await {
         Found::Entry(entry) => {
-            let answer = found(flight.record(), &entry).await;
-            return (Landing::Answer(entry), Ok(answer));
+            // What is kept is complete.
+            let answer = found(flight.record(), &entry, None).await;
+            return (Landing::Answer(entry, None), Ok(answer));
         }
         Found::Nothing(generation) => Some(generation),
         Found::Away => None,
@@ -188,19 +191,19 @@ async fn look_or_call<F: Flight>(
             }
             let status = if generation.is_some() { CacheStatus::Miss } else { CacheStatus::Bypass };
             let fresh = Fresh { body: vec![entry.body.clone()], ..fresh };
-            (Landing::Answer(entry), Ok(fresh.into_answer(Some(status))))
+            (Landing::Answer(entry, fresh.finish_reason.clone()), Ok(fresh.into_answer(Some(status))))
         }
         Err(denied) => (Landing::Failed(denied.twin()), Err(denied)),
     }
 }
 
 /// The answer of a request that needed no call: its record says so.
-async fn found(record: &mut Record, entry: &Entry) -> Answer {
+async fn found(record: &mut Record, entry: &Entry, finish_reason: Option<&str>) -> Answer {
     let dropped: Vec<_> = entry.dropped.iter().cloned().map(Cow::Owned).collect();
-    let standing = record.standing();
+    let standing = record.account().look().await;
     record.found_in_cache(&entry.model);
     record.left_out(&dropped);
-    record.reported(None, None, entry.body.len() as u64);
+    record.reported(None, finish_reason, entry.body.len() as u64);
     let routing = record.routing();
     record.wrote(metadata::length_with(std::slice::from_ref(&entry.body), routing.as_deref()));
     record.settle(Ending::Success, None).await;
@@ -213,6 +216,7 @@ async fn found(record: &mut Record, entry: &Entry) -> Answer {
         standing,
         media_type: None,
         is_fallback: false,
+        finish_reason: None,
         is_complete: |_| true,
     }
     .into_answer(Some(CacheStatus::Hit))
@@ -220,7 +224,7 @@ async fn found(record: &mut Record, entry: &Entry) -> Answer {
 
 /// The failure of an equal request is this one's, too.
 async fn failed(record: &mut Record, denied: &Denied) -> Denied {
-    let twin = Denied { standing: record.standing().map(Box::new), ..denied.twin() };
+    let twin = Denied { standing: record.account().look().await.map(Box::new), ..denied.twin() };
     record.settle(Ending::Error, Some(&twin.fault)).await;
     Denied { routing: record.routing(), ..twin }
 }

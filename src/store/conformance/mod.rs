@@ -119,6 +119,7 @@ on_every_backend! {
     operations {
         every_field_comes_back_with_its_attempts
         pages_begin_with_the_newest_and_meet_every_row_once
+        bounds_of_time_are_those_of_the_records_and_not_of_their_ids
         conditions_combine
         a_tail_meets_late_records_and_goes_on_after_any
         sums_are_those_of_the_records

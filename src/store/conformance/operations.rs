@@ -84,6 +84,44 @@ pub(super) async fn pages_begin_with_the_newest_and_meet_every_row_once(backend:
     }
 }
 
+/// A record's id is made a moment before its time is taken, so the two can lie on different sides of a bound.
+pub(super) async fn bounds_of_time_are_those_of_the_records_and_not_of_their_ids(backend: Backend) {
+    let fresh = backend.open().await;
+    let late = |number: u128, id_ms: i64, later_ms: i64| OperationRecord {
+        started_at: id_ms + later_ms,
+        ..record(number, id_ms, 1)
+    };
+    let (start, end) = (AT_MS, AT_MS + HOUR_MS);
+    let records = [
+        late(1, start - 50_000, 49_999),
+        late(2, start - 50_000, 50_000),
+        late(3, start, 0),
+        late(4, start + HOUR_MS / 2, 59_999),
+        late(5, end - 60_000, 59_999),
+        late(6, end - 50_000, 50_000),
+        late(7, end, 0),
+    ];
+    fresh.stores.usage.record(&records).await.unwrap();
+    let store = fresh.stores.operations.as_ref();
+    let range = OperationFilter { start: Some(at(start)), end: Some(at(end)), ..all() };
+    let within: Vec<String> = records[1..5].iter().rev().map(|record| record.id.clone()).collect();
+    for filter in [
+        range.clone(),
+        OperationFilter { key: Some(key()), ..range.clone() },
+        OperationFilter { tag: Some("nightly".to_owned()), ..range.clone() },
+        OperationFilter { tag: Some("nightly".to_owned()), key: Some(key()), ..range.clone() },
+        OperationFilter { tag: Some("nightly".to_owned()), outcome: Some(OperationOutcome::Success), ..range },
+    ] {
+        assert_eq!(ids(store, &filter).await, within, "{filter:?}");
+    }
+    let after = OperationFilter { start: Some(at(start)), ..all() };
+    assert_eq!(ids(store, &after).await.len(), 6);
+    let before = OperationFilter { end: Some(at(start)), ..all() };
+    assert_eq!(ids(store, &before).await, [records[0].id.clone()]);
+    let short = OperationFilter { start: Some(at(end - 1)), end: Some(at(end)), ..all() };
+    assert_eq!(ids(store, &short).await, [records[4].id.clone()]);
+}
+
 pub(super) async fn conditions_combine(backend: Backend) {
     let fresh = backend.open().await;
     let plain =
@@ -144,6 +182,12 @@ pub(super) async fn conditions_combine(backend: Backend) {
             one.clone(),
         ),
         (OperationFilter { provider: text("echo"), operation: text("text.generate"), ..all() }, one.clone()),
+        (OperationFilter { tag: text("a"), key: Some(key()), ..all() }, one.clone()),
+        (OperationFilter { tag: text("a"), outcome: Some(OperationOutcome::Error), ..all() }, two.clone()),
+        (OperationFilter { tag: text("b's"), public_model: text("special"), status: Some(503), ..all() }, two.clone()),
+        (OperationFilter { tag: text("a"), outcome: Some(OperationOutcome::Success), ..all() }, one.clone()),
+        (OperationFilter { key: Some(key()), outcome: Some(OperationOutcome::Error), ..all() }, vec![]),
+        (OperationFilter { public_model: text("special"), status: Some(503), ..all() }, two.clone()),
     ];
     for (filter, expected) in cases {
         assert_eq!(ids(store, &filter).await, expected, "{filter:?}");

@@ -99,6 +99,7 @@ pub(super) fn full_deployment(n: u64, public_model: &str) -> Deployment {
         dimensions: None,
         values: [("voice".into(), vec!["alloy".into()])].into(),
         most_results: Some(4),
+        most_inputs: Some(96),
     };
     Deployment {
         created_at: Timestamp::from_unix_ms(-1),

@@ -22,13 +22,14 @@ const LIFETIME: Duration = Duration::from_secs(1800);
 const APPLICATION: &str = "unified-gateway";
 
 /// The schema's history, embedded: number, name and SQL of each file in `migrations/postgres`.
-pub(super) const MIGRATIONS: [(i64, &str, &str); 6] = [
+pub(super) const MIGRATIONS: [(i64, &str, &str); 7] = [
     (1, "configuration", include_str!("../../../migrations/postgres/0001_configuration.sql")),
     (2, "replicas", include_str!("../../../migrations/postgres/0002_replicas.sql")),
     (3, "response_states", include_str!("../../../migrations/postgres/0003_response_states.sql")),
     (4, "usage", include_str!("../../../migrations/postgres/0004_usage.sql")),
     (5, "record_fields", include_str!("../../../migrations/postgres/0005_record_fields.sql")),
     (6, "operation_queries", include_str!("../../../migrations/postgres/0006_operation_queries.sql")),
+    (7, "failures", include_str!("../../../migrations/postgres/0007_failures.sql")),
 ];
 
 /// How to reach the database.

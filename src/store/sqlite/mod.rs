@@ -30,7 +30,7 @@ mod usage;
 mod virtual_key;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use sqlx::SqlitePool;
 
@@ -57,9 +57,42 @@ pub struct SqliteStore {
     heartbeats: replica::Heartbeats,
     /// Whether the writer has the setting of [`SOON_DURABLE`], as far as is known.
     is_soon_durable: Arc<AtomicBool>,
+    /// Writes that wait for the writer.
+    waiting: Arc<AtomicU64>,
+}
+
+/// A write that waits for its turn, until it is dropped.
+struct Waits<'a>(&'a AtomicU64);
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl SqliteStore {
+    /// Connections by pool: its name, those in use, and those that are idle.
+    #[must_use]
+    pub fn connections(&self) -> [(&'static str, (usize, usize)); 2] {
+        [("sqlite_readers", &self.readers), ("sqlite_writer", &self.writer)].map(|(name, pool)| {
+            let idle = pool.num_idle();
+            (name, (usize::try_from(pool.size()).unwrap_or(usize::MAX).saturating_sub(idle), idle))
+        })
+    }
+
+    /// Writes that wait for the one connection that writes.
+    #[must_use]
+    pub fn writes_waiting(&self) -> u64 {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Waits for the writer, and is counted meanwhile.
+    async fn turn<T>(&self, turn: impl Future<Output = T>) -> T {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let _counted = Waits(&self.waiting);
+        turn.await
+    }
+
     /// The stores of this database, one per noun.
     #[must_use]
     pub fn stores(&self) -> Stores {

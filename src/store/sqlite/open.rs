@@ -21,13 +21,14 @@ const READERS: u32 = 4;
 const ROWS_AHEAD: usize = 512;
 
 /// The schema's history, embedded: number, name and SQL of each file in `migrations/sqlite`.
-pub(super) const MIGRATIONS: [(i64, &str, &str); 6] = [
+pub(super) const MIGRATIONS: [(i64, &str, &str); 7] = [
     (1, "configuration", include_str!("../../../migrations/sqlite/0001_configuration.sql")),
     (2, "replicas", include_str!("../../../migrations/sqlite/0002_replicas.sql")),
     (3, "response_states", include_str!("../../../migrations/sqlite/0003_response_states.sql")),
     (4, "usage", include_str!("../../../migrations/sqlite/0004_usage.sql")),
     (5, "record_fields", include_str!("../../../migrations/sqlite/0005_record_fields.sql")),
     (6, "operation_queries", include_str!("../../../migrations/sqlite/0006_operation_queries.sql")),
+    (7, "failures", include_str!("../../../migrations/sqlite/0007_failures.sql")),
 ];
 
 /// Opens the database file, which is created with mode 0600 when there is none, and migrates it.
@@ -45,13 +46,16 @@ pub async fn open(path: &Path) -> Outcome<SqliteStore> {
         Fault::new(Kind::Unavailable).say(format!("The database {} cannot be opened.", path.display())).because(error)
     })?;
     migrate(&writer).await?;
-    let readers = pool_options(READERS).connect_lazy_with(options.pragma("query_only", "ON"));
+    // A reader cannot store what optimising finds out, and its closing would fail for that and not be waited for.
+    let reading = options.optimize_on_close(false, None).pragma("query_only", "ON");
+    let readers = pool_options(READERS).connect_lazy_with(reading);
     Ok(SqliteStore {
         writer,
         readers,
         log_revisions: LOG_REVISIONS,
         heartbeats: Arc::default(),
         is_soon_durable: Arc::default(),
+        waiting: Arc::default(),
     })
 }
 
@@ -74,6 +78,7 @@ pub async fn open_in_memory() -> Outcome<SqliteStore> {
         log_revisions: LOG_REVISIONS,
         heartbeats: Arc::default(),
         is_soon_durable: Arc::default(),
+        waiting: Arc::default(),
     })
 }
 

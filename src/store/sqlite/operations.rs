@@ -148,6 +148,22 @@ impl OperationStore for SqliteStore {
 }
 
 impl SqliteStore {
+    /// How a page of records would be found: the plan, line by line, for those who measure.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn explain_operations(&self, filter: &OperationFilter, page: &PageRequest) -> Outcome<Vec<String>> {
+        within(async {
+            let mut tx = self.report().await?;
+            let mut statement = sql::page(HERE, filter, page);
+            statement.text.insert_str(0, "EXPLAIN QUERY PLAN ");
+            let rows = all(&mut tx, statement).await?;
+            tx.commit().await.map_err(fault)?;
+            rows.iter().map(|row| row.try_get("detail").map_err(fault)).collect()
+        })
+        .await
+    }
+
     async fn report(&self) -> Outcome<Transaction<'static, Sqlite>> {
         self.readers.begin().await.map_err(fault)
     }
@@ -170,7 +186,7 @@ impl SqliteStore {
 
 /// The filter with no more time than sums say it needs; `None`: nothing matches.
 async fn narrowed(connection: &mut SqliteConnection, filter: &OperationFilter) -> Outcome<Option<OperationFilter>> {
-    let Some(question) = sums::days_of(filter) else { return Ok(Some(filter.clone())) };
+    let Some(question) = sums::days_of(HERE, filter) else { return Ok(Some(filter.clone())) };
     let rows = all(connection, question).await?;
     let days = |place: usize| rows.first().map(|row| row.try_get(place)).transpose().map_err(fault);
     Ok(sums::within_days(filter, days(0)?.flatten(), days(1)?.flatten()))

@@ -50,6 +50,18 @@ async fn what_was_committed_is_there_when_the_file_is_opened_again() {
     again.close().await;
 }
 
+#[tokio::test]
+async fn a_reader_is_closed_when_its_closing_was_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir.path().join("gateway.db")).await.unwrap();
+    new_revision(store.stores().virtual_keys.create(&virtual_key(1, "k"), &any_write()).await);
+    let mut reader = store.readers.acquire().await.unwrap();
+    sqlx::query("SELECT * FROM virtual_keys WHERE enabled = 1").fetch_all(&mut *reader).await.unwrap();
+    // Who closes fails where the last words of a connection do, and its thread goes on closing behind our back.
+    reader.close().await.unwrap();
+    store.close().await;
+}
+
 fn numbered(number: u128) -> OperationRecord {
     OperationRecord { id: uuid::Uuid::from_u128(number).to_string(), ..whole_record() }
 }

@@ -36,7 +36,7 @@ impl SqliteStore {
 
     /// Begins a write.
     pub(super) async fn begin(&self) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
-        let tx = self.writer.begin_with(BEGIN).await?;
+        let tx = self.turn(self.writer.begin_with(BEGIN)).await?;
         self.is_soon_durable.store(false, Ordering::Relaxed);
         Ok(tx)
     }

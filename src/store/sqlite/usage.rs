@@ -26,8 +26,8 @@ use crate::domain::window::Window;
 use crate::store::sums::{Addition, Additions, DAYS_OF_TAGS, Tagged};
 use crate::store::usage::{Attempt, Question, id_at, json, parts_of, port_error};
 
-/// Rows forgotten in one transaction, so that nobody waits for long.
-const ROWS_PER_STEP: u32 = 500;
+/// Rows forgotten in one transaction, so that nobody waits for longer than some milliseconds.
+const ROWS_PER_STEP: u32 = 100;
 
 /// Numbers the transactions that store records, for whoever follows them.
 const NEXT_NUMBER: &str = "UPDATE record_sequence SET last = last + 1";
@@ -201,7 +201,8 @@ impl SqliteStore {
     async fn record_new(&self, records: &[OperationRecord]) -> Result<bool, PortError> {
         let ids = records.iter().filter_map(|record| Uuid::parse_str(&record.id).ok());
         let (statement, arguments) = step(&NEW, parts(records, &ids.collect())?, records)?;
-        let mut connection = Lent(Some(self.writer.acquire().await.map_err(failed)?), &self.is_soon_durable);
+        let connection = self.turn(self.writer.acquire()).await.map_err(failed)?;
+        let mut connection = Lent(Some(connection), &self.is_soon_durable);
         if !self.is_soon_durable.swap(true, Ordering::Relaxed) {
             sqlx::raw_sql(SOON_DURABLE).execute(connection.get()?).await.map_err(failed)?;
         }
@@ -250,7 +251,7 @@ impl UsageSink for SqliteStore {
         if records.len() <= MOST_ROWS && self.record_new(records).await? {
             return Ok(());
         }
-        let mut tx = self.writer.begin_with(BEGIN_SOON_DURABLE).await.map_err(failed)?;
+        let mut tx = self.turn(self.writer.begin_with(BEGIN_SOON_DURABLE)).await.map_err(failed)?;
         sqlx::query(NEXT_NUMBER).execute(&mut *tx).await.map_err(failed)?;
         let mut stored = HashSet::new();
         for some in records.chunks(MOST_ROWS) {
@@ -289,7 +290,7 @@ impl UsageSink for SqliteStore {
         let day = moment_ms.div_euclid(86_400_000) - DAYS_OF_TAGS;
         self.execute(sqlx::query(FORGET_SUMS).bind(day)).await.map_err(failed)?;
         loop {
-            let mut tx = self.writer.begin_with(BEGIN_SOON_DURABLE).await.map_err(failed)?;
+            let mut tx = self.turn(self.writer.begin_with(BEGIN_SOON_DURABLE)).await.map_err(failed)?;
             let mut forgotten = 0;
             for statement in [FORGET_ATTEMPTS, FORGET_TAGS, FORGET_OPERATIONS] {
                 let delete = sqlx::query(statement).bind(before.as_bytes().as_slice()).bind(ROWS_PER_STEP);

@@ -177,9 +177,18 @@ pub const ANSWERS_BEFORE_RECORD: Metric = Metric::counter(
     &[],
     "Answers that went out before their record was safe, after a second",
 );
-/// Connections to PostgreSQL.
-pub const DATABASE_CONNECTIONS: Metric =
-    Metric::gauge("unified_gateway_database_connections", &["state"], "Connections of the pool to PostgreSQL");
+/// Connections to the database.
+pub const DATABASE_CONNECTIONS: Metric = Metric::gauge(
+    "unified_gateway_database_connections",
+    &["pool", "state"],
+    "Connections to the database; SQLite has some that read and one that writes",
+);
+/// Writes that queue for the one connection that writes to SQLite.
+pub const DATABASE_WAITING: Metric = Metric::gauge(
+    "unified_gateway_database_writes_waiting",
+    &[],
+    "Writes that wait for the one connection that writes to SQLite",
+);
 /// Streams under way.
 pub const OPEN_STREAMS: Metric =
     Metric::gauge("unified_gateway_open_streams", &[], "Answers that are being streamed to clients");
@@ -188,7 +197,7 @@ pub const BODY_BYTES: Metric =
     Metric::gauge("unified_gateway_request_body_bytes", &[], "Bodies of requests in memory, all together");
 /// Connections of clients.
 pub const CONNECTIONS: Metric =
-    Metric::gauge("unified_gateway_connections", &["listener"], "Open connections of clients");
+    Metric::gauge("unified_gateway_open_connections", &["listener"], "Open connections of clients");
 /// Connections of clients that were taken.
 pub const CONNECTIONS_TAKEN: Metric =
     Metric::counter("unified_gateway_connections_total", &["listener"], "Connections of clients that were taken");
@@ -203,6 +212,12 @@ pub const UPSTREAM_CONNECTIONS: Metric = Metric::counter(
     "unified_gateway_upstream_connections_total",
     &["outcome"],
     "Connections to providers that were made, or failed",
+);
+/// Connections to providers that are open.
+pub const OPEN_UPSTREAM: Metric = Metric::gauge(
+    "unified_gateway_open_upstream_connections",
+    &["state"],
+    "Connections to providers that are being made, used by calls, or kept for the next one",
 );
 /// Deployments by what they take.
 pub const DEPLOYMENTS: Metric = Metric::gauge(
@@ -336,7 +351,9 @@ pub const ALL: &[&Metric] = &[
     &CONNECTIONS_TAKEN,
     &CONNECTIONS_REFUSED,
     &UPSTREAM_CONNECTIONS,
+    &OPEN_UPSTREAM,
     &DATABASE_CONNECTIONS,
+    &DATABASE_WAITING,
     &DEPLOYMENTS,
     &HOLD_WAITS,
     &HOLD_WAIT_SECONDS,

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, NoLabelSet, prometheus_text};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, NoLabelSet, prometheus_text, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
@@ -13,10 +13,41 @@ use prometheus_client::registry::Registry;
 use super::cells::HistogramReading;
 use super::names::{ALL, Kind, Metric};
 
-/// What is sent with the text.
-pub const CONTENT_TYPE: &str = prometheus_text::CONTENT_TYPE;
 /// Series of one metric that are shown at most; a bound on what a scrape costs.
 const MOST_SERIES: usize = 10_000;
+
+/// How figures are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// The text format of Prometheus, version 0.0.4
+    /// (<https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format>).
+    Prometheus,
+    /// OpenMetrics, version 1.0.0 (<https://prometheus.io/docs/specs/om/open_metrics_spec/>).
+    OpenMetrics,
+}
+
+impl Format {
+    /// The better of those that a scraper's `accept` names: `OpenMetrics` where it has it, unless with `q=0`.
+    #[must_use]
+    pub fn accepted(accept: &str) -> Self {
+        let takes = |range: &str| {
+            let mut parts = range.split(';').map(str::trim);
+            let is_it = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("application/openmetrics-text"));
+            let mut weights = parts.filter_map(|part| part.strip_prefix("q=")?.trim().parse::<f64>().ok());
+            is_it && weights.all(|weight| weight > 0.0)
+        };
+        if accept.split(',').any(takes) { Self::OpenMetrics } else { Self::Prometheus }
+    }
+
+    /// What is sent with the text.
+    #[must_use]
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::Prometheus => prometheus_text::CONTENT_TYPE,
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
+}
 
 /// What all metrics say at one moment.
 #[derive(Debug, Default)]
@@ -79,16 +110,19 @@ impl Readings {
         self.series.iter().find(|(name, _)| *name == metric.name).map_or(&[], |(_, series)| series)
     }
 
-    /// All of it in the text format of Prometheus, version 0.0.4. Metrics without a series are named all the same.
+    /// All of it in a format. Metrics without a series are named all the same.
     ///
     /// # Errors
     /// When text cannot be written, which memory always takes.
-    pub fn to_text(self) -> Result<String, fmt::Error> {
+    pub fn to_text(self, format: Format) -> Result<String, fmt::Error> {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(self));
-        let mut text = String::new();
-        prometheus_text::encode(&mut text, &registry)?;
-        Ok(text)
+        let mut written = String::new();
+        match format {
+            Format::Prometheus => prometheus_text::encode(&mut written, &registry)?,
+            Format::OpenMetrics => text::encode(&mut written, &registry)?,
+        }
+        Ok(written)
     }
 
     fn write(&self, metric: &'static Metric, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {

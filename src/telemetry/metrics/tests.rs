@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::readings::Format;
 use super::*;
 
 fn ended(model: &str) -> Ended<'_> {
@@ -27,7 +28,7 @@ fn a_request_is_counted_in_every_metric_it_belongs_to() {
     let metrics = Metrics::default();
     metrics.request_begins();
     metrics.request_ended(&ended("gpt \"x\"\\\n"));
-    let text = metrics.read().to_text().unwrap();
+    let text = metrics.read().to_text(Format::Prometheus).unwrap();
     let all = r#"model="gpt \"x\"\\\n",provider="openai",operation="text.generate",contract="messages""#;
     for line in [
         format!("unified_gateway_requests_total{{{all},outcome=\"success\"}} 1.0"),
@@ -48,7 +49,7 @@ fn a_request_is_counted_in_every_metric_it_belongs_to() {
 
 #[test]
 fn every_metric_is_named_before_anything_has_happened() {
-    let text = Metrics::default().read().to_text().unwrap();
+    let text = Metrics::default().read().to_text(Format::Prometheus).unwrap();
     for metric in names::ALL {
         assert!(text.contains(&format!("# TYPE {} {}\n", metric.name, metric.kind.as_str())), "{}", metric.name);
         assert!(text.contains(&format!("# HELP {} {}\n", metric.name, metric.help)), "{}", metric.name);

@@ -144,22 +144,40 @@ impl Trace {
 
     /// The call of a provider begins.
     pub fn attempt_begins(&mut self, now: Instant) {
+        self.attempt = Some(self.beside_begins(now));
+    }
+
+    /// A call of a provider begins beside the one under way.
+    #[must_use]
+    pub fn beside_begins(&self, now: Instant) -> Arc<AttemptTrace> {
         let mut span_id = [0; 8];
         (self.tracer.dice)(&mut span_id);
         let tells = self.tracer.settings.propagates;
         let traceparent = tells.then(|| traceparent(&self.trace_id, &span_id, self.is_sampled));
-        self.attempt = Some(Arc::new(AttemptTrace { span_id, began: now, traceparent, address: OnceLock::new() }));
+        Arc::new(AttemptTrace { span_id, began: now, traceparent, address: OnceLock::new() })
+    }
+
+    /// A call that began beside another one is the one under way.
+    pub fn goes_on_with(&mut self, beside: Arc<AttemptTrace>) {
+        self.attempt = Some(beside);
     }
 
     /// The call under way.
     #[must_use]
-    pub fn attempt(&self) -> Option<&AttemptTrace> {
-        self.attempt.as_deref()
+    pub fn attempt(&self) -> Option<&Arc<AttemptTrace>> {
+        self.attempt.as_ref()
     }
 
-    /// The call of a provider ended, with this error if it failed.
-    pub fn attempt_ends(&mut self, name: &str, said: Attributes, error: Option<(&str, &str)>, now: Instant) {
-        let Some(attempt) = self.attempt.take() else { return };
+    /// A call ended, the one under way or one beside it: its name, what is said of it, and its error if it failed.
+    pub fn attempt_ends(
+        &mut self,
+        attempt: &AttemptTrace,
+        (name, said, error): (&str, Attributes, Option<(&str, &str)>),
+        now: Instant,
+    ) {
+        if self.attempt.as_ref().is_some_and(|under_way| under_way.span_id == attempt.span_id) {
+            self.attempt = None;
+        }
         if !self.is_sampled || self.attempts.len() >= MOST_ATTEMPTS {
             return;
         }

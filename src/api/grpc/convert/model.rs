@@ -66,8 +66,9 @@ fn operation_profile_from_proto(
             min: sizes.min,
             max: sizes.max,
         }),
-        // Known of models of the catalog alone.
-        ..OperationProfile::default()
+        values: message.values.into_iter().map(|(field, known)| (field, known.values)).collect(),
+        most_results: message.most_results,
+        most_inputs: message.most_inputs,
     }
 }
 
@@ -91,6 +92,13 @@ pub(crate) fn operation_profile_into_proto(profile: &OperationProfile) -> proto:
             min: sizes.min,
             max: sizes.max,
         }),
+        values: profile
+            .values
+            .iter()
+            .map(|(field, values)| (field.clone(), proto::FieldValues { values: values.clone() }))
+            .collect(),
+        most_results: profile.most_results,
+        most_inputs: profile.most_inputs,
     }
 }
 
@@ -205,11 +213,22 @@ mod tests {
         };
         let embedding = OperationProfile {
             dimensions: Some(EmbeddingDimensions { default: 1024, min: None, max: Some(4096) }),
+            values: BTreeMap::from([("input".to_owned(), vec!["text".to_owned()])]),
+            most_inputs: Some(96),
+            ..OperationProfile::default()
+        };
+        let image = OperationProfile {
+            values: BTreeMap::from([("quality".to_owned(), vec!["low".to_owned(), "high".to_owned()])]),
+            most_results: Some(4),
             ..OperationProfile::default()
         };
         let tier = PriceTier { above_input_tokens: 200_000, input: Some(NanoCents(3)), ..PriceTier::default() };
         ModelProfile {
-            operations: BTreeMap::from([(Operation::TextGenerate, text), (Operation::EmbeddingCreate, embedding)]),
+            operations: BTreeMap::from([
+                (Operation::TextGenerate, text),
+                (Operation::EmbeddingCreate, embedding),
+                (Operation::ImageGenerate, image),
+            ]),
             pricing: Pricing {
                 input: Some(NanoCents(1)),
                 cache_write_1h: Some(NanoCents(5)),

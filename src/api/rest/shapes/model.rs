@@ -36,6 +36,12 @@ pub(crate) struct OperationShape {
     reasoning: Option<ReasoningShape>,
     #[serde(skip_serializing_if = "Option::is_none")]
     dimensions: Option<DimensionsShape>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    values: BTreeMap<String, Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    most_results: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    most_inputs: Option<u32>,
 }
 
 #[derive(Debug, Serialize)]
@@ -150,6 +156,16 @@ fn read_operation(object: &mut Object<'_>, problems: &mut Problems) -> Operation
         Some(field) => read_dimensions(&field, problems),
         None => None,
     };
+    profile.values = given(object.object("values", problems, |values, problems| {
+        let read = |(name, field): (String, Field<'_>)| {
+            let known = problems.keep(&field.path, read_words(&field))?;
+            Some((name, known))
+        };
+        values.rest().into_iter().filter_map(read).collect()
+    }))
+    .unwrap_or_default();
+    profile.most_results = given(object.whole("mostResults", problems));
+    profile.most_inputs = given(object.whole("mostInputs", problems));
     profile
 }
 
@@ -263,6 +279,9 @@ pub(crate) fn operation_shape(profile: &OperationProfile) -> OperationShape {
             min: sizes.min,
             max: sizes.max,
         }),
+        values: profile.values.clone(),
+        most_results: profile.most_results,
+        most_inputs: profile.most_inputs,
     }
 }
 
@@ -306,7 +325,8 @@ mod tests {
                 "maxInputTokens": 131072, "maxOutputTokens": 8192, "parameters": ["top_k"],
                 "reasoning": {"kind": "openai_effort", "levels": ["high", "low"]}
             },
-            "embedding.create": {"dimensions": 1024}
+            "embedding.create": {"dimensions": 1024, "values": {"input": ["text"]}, "mostInputs": 96},
+            "image.generate": {"values": {"quality": ["low", "high"], "size": ["1024x1024"]}, "mostResults": 4}
         },
         "pricing": {
             "inputCentsPerMTokens": 0.1, "outputCentsPerMTokens": "250", "cacheWrite1hCentsPerMTokens": 3,
@@ -327,6 +347,8 @@ mod tests {
         assert_eq!(text.reasoning, Some(Reasoning { kind: ReasoningKind::OpenaiEffort, levels }));
         assert_eq!(profile.pricing.input, Some(NanoCents(100_000_000)));
         assert_eq!(profile.pricing.units, [("per_image".to_owned(), NanoCents(4_500_000_000))]);
+        let image = &profile.operations[&Operation::ImageGenerate];
+        assert_eq!((image.values["quality"].len(), image.most_results), (2, Some(4)));
         let written = serde_json::to_string(&profile_shape(&profile)).unwrap();
         assert!(written.contains(r#""inputCentsPerMTokens":0.1,"outputCentsPerMTokens":250"#), "{written}");
         assert_eq!(read(&written).unwrap(), profile);
@@ -343,7 +365,8 @@ mod tests {
     fn what_is_wrong_inside_is_named_by_its_path() {
         let fault = read(
             r#"{"operations":{"text.generate":{"capabilities":{"flying":true,"reasoning":false},
-                "reasoning":{"kind":"fixed"},"maxInputTokens":"many"},"text.sing":{}},
+                "reasoning":{"kind":"fixed"},"maxInputTokens":"many"},"text.sing":{},
+                "image.edit":{"values":{"size":"1024x1024"},"mostResults":-1}},
                 "pricing":{"tiers":[{"inputCentsPerMTokens":1}],"units":{"per_image":-1}}}"#,
         )
         .unwrap_err();
@@ -352,6 +375,8 @@ mod tests {
         assert_eq!(
             fields,
             [
+                "operations.image.edit.mostResults",
+                "operations.image.edit.values.size",
                 "operations.text.generate.capabilities.flying",
                 "operations.text.generate.maxInputTokens",
                 "operations.text.generate.reasoning",
