@@ -8,6 +8,7 @@ use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use crate::support::MASTER_KEY;
 use crate::support::tunnel::{Passage, Tunnel};
 use crate::support::wait::until;
 use crate::telemetry::{collector, hex, number, reporting, text};
@@ -15,13 +16,22 @@ use crate::world::{CHAT, World, streamed};
 
 /// A pool whose first choice is behind a tunnel and has answered thirty streams.
 async fn pool(world: &World) -> Tunnel {
+    pool_behind(world, false).await
+}
+
+/// The same, where all of it may be behind the tunnel.
+async fn pool_behind(world: &World, is_all: bool) -> Tunnel {
     let tunnel = Tunnel::to(world.stub.address(), Passage::Open).await;
     let price = json!({"inputCentsPerMTokens": "1000", "outputCentsPerMTokens": "1000"});
     let credentials = json!({"apiKey": "sk-a", "baseUrl": format!("http://{}/v1", tunnel.address)});
+    let mut spare = json!({"pricing": price});
+    if is_all {
+        spare["credentials"] = credentials.clone();
+    }
     world
         .deploy_with("my/pool", "gpt-late", json!({"priority": 5, "pricing": price, "credentials": credentials}))
         .await;
-    world.deploy_with("my/pool", "gpt-spare", json!({"pricing": price})).await;
+    world.deploy_with("my/pool", "gpt-spare", spare).await;
     for _ in 0..30 {
         assert_eq!(world.stream("my/pool").await.status, 200);
     }
@@ -126,4 +136,32 @@ async fn each_call_of_a_race_is_a_span_of_its_own_that_its_provider_hears_of() {
     }
     assert!(won.start_time_unix_nano > lost.start_time_unix_nano, "the second began later");
     assert!(lost.end_time_unix_nano < won.end_time_unix_nano, "and the first was over before its answer was");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_leaves_a_race_leaves_both_calls_and_both_are_recorded() {
+    let world = World::of(&[]).await;
+    let tunnel = pool_behind(&world, true).await;
+    hedged(&world, true).await;
+    tunnel.set(Passage::Unanswered);
+    let bearer = format!("Bearer {}", world.key);
+    let headers = [
+        ("authorization", bearer.as_str()),
+        ("content-type", "application/json"),
+        ("x-request-id", "a-race-that-is-left"),
+    ];
+    tokio::select! {
+        answer = world.client.send("POST", CHAT, &headers, streamed("my/pool").to_string()) => {
+            panic!("it is answered: {}", answer.text())
+        }
+        () = until("the second call", async || world.stub.calls_of("gpt-spare") == 1) => {}
+    }
+    let path = "/admin/logs/a-race-that-is-left";
+    until("the record", async || world.client.get(path, Some(MASTER_KEY)).await.status == 200).await;
+    let record = world.configure("GET", path, &Value::Null).await;
+    let attempts = record["attempts"].as_array().unwrap();
+    let mut models: Vec<_> = attempts.iter().map(|attempt| attempt["upstreamModel"].as_str().unwrap()).collect();
+    models.sort_unstable();
+    assert_eq!((models, &record["outcome"]), (vec!["gpt-late", "gpt-spare"], &json!("cancelled")), "{record}");
+    assert!(attempts.iter().all(|attempt| attempt["ok"] == false), "{record}");
 }
