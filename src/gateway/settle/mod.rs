@@ -1,28 +1,30 @@
 //! The end of a request: its usage becomes its price, its price its key's spending, and all of it one record. Always,
 //! even when the client hangs up: dropping the record settles it.
 
+mod beside;
+mod entry;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use self::beside::Aside;
 use super::account::Account;
 use super::failure::{Failure, Repeat};
 use super::metadata::{self, Strategies};
-use super::observe::{Said, Watch};
-use super::prepare::Prepared;
+use super::observe::Watch;
 use super::refusals;
 use super::trace::{Moments, Seen, Trace};
-use crate::canonical::text::{Effort, Steps};
+use crate::canonical::text::Steps;
 use crate::domain::money::NanoCents;
 use crate::domain::operation::Operation;
-use crate::domain::record::{AttemptRecord, Charge, OperationRecord, RECORD_VERSION};
+use crate::domain::record::{AttemptRecord, Charge};
 use crate::domain::usage::TokenUsage;
 use crate::fault::Fault;
 use crate::ledger::{Hold, Settlement, Standing};
 use crate::providers::FailureClass;
 use crate::routing::{Impact, Pass, Target};
-use crate::telemetry::metrics::{self, Ended, TokenCounts};
 use crate::telemetry::otel::context::TraceContext;
 use crate::telemetry::otel::trace::AttemptTrace;
 use crate::time::Timestamp;
@@ -63,22 +65,6 @@ pub(super) struct Facts {
     pub contract: &'static str,
     pub is_stream: bool,
     pub revision: i64,
-}
-
-/// The class of an attempt that was cancelled because another candidate answered first.
-const HEDGE: &str = "hedge";
-const OVERTAKEN: &str = "another candidate answered first";
-
-/// An attempt at a second candidate, beside the first.
-struct Aside {
-    target: Arc<Target>,
-    pass: Pass,
-    began: Instant,
-    steps: Steps,
-    is_native: bool,
-    /// What its input may cost, noted already.
-    cost: i128,
-    span: Option<Arc<AttemptTrace>>,
 }
 
 /// The record of one request. Dropping it without an ending records a hang-up.
@@ -211,105 +197,6 @@ impl Record {
             ..AttemptRecord::default()
         });
         self.served_by = Some(Arc::clone(target));
-    }
-
-    /// A second candidate is asked because the first is late. Whichever loses may be billed all the same; that is noted
-    /// now, so that nothing is lost with a client that leaves.
-    pub(super) fn second_begins(&mut self, target: &Arc<Target>, mut pass: Pass, prepared: &Prepared) {
-        let began = self.account.parts().clock.instant();
-        pass.begins(began);
-        let cost = self.input_cost(target);
-        self.lost += cost;
-        let (steps, is_native) = (prepared.steps, prepared.is_native);
-        let span = self.watch.beside_begins(began);
-        self.beside = Some(Aside { target: Arc::clone(target), pass, began, steps, is_native, cost, span });
-    }
-
-    /// The first has answered, and the second is cancelled.
-    pub(super) fn second_lost(&mut self) {
-        self.second_ends(HEDGE, Some(OVERTAKEN));
-    }
-
-    fn second_ends(&mut self, class: &str, detail: Option<&str>) {
-        let Some(aside) = self.beside.take() else { return };
-        let ended = AttemptRecord {
-            class: Some(class.to_owned()),
-            detail: detail.map(str::to_owned),
-            ..self.attempt_of(&aside)
-        };
-        self.measure_beside(&aside, class, None);
-        self.note_beside(ended, None);
-    }
-
-    /// The second has failed; the first goes on.
-    pub(super) fn second_failed(&mut self, failure: &Failure) {
-        let Some(mut aside) = self.beside.take() else { return };
-        let now = self.account.parts().clock.instant();
-        let impact = aside.pass.failed(failure.blow(), true, now);
-        if failure.repeat == Repeat::Safe {
-            self.lost -= aside.cost;
-        }
-        let failed = AttemptRecord {
-            class: Some(class_word(failure.class).to_owned()),
-            http_status: failure.status,
-            detail: Some(capped(&failure.cause)),
-            ..self.attempt_of(&aside)
-        };
-        self.measure_beside(&aside, class_word(failure.class), failure.status);
-        self.note_beside(failed, Some(impact));
-    }
-
-    /// The second has answered, or is what is left. `is_overtaken`: the first is cancelled.
-    pub(super) fn second_takes_over(&mut self, is_overtaken: bool) {
-        let Some(aside) = self.beside.take() else { return };
-        if is_overtaken {
-            self.measure_attempt(HEDGE, None);
-        }
-        let first = self.served_by.take();
-        if is_overtaken {
-            // Its circuit hears nothing: it did not fail.
-            self.pass = None;
-            self.lost += first.map_or(0, |target| self.input_cost(&target));
-            let duration_ms = self.attempt_ms();
-            if let Some(attempt) = self.attempts.last_mut() {
-                attempt.class = Some(HEDGE.to_owned());
-                attempt.detail = Some(OVERTAKEN.to_owned());
-                attempt.duration_ms = duration_ms;
-            }
-        }
-        self.lost -= aside.cost;
-        self.attempt_begins(&aside.target, None);
-        self.attempt_began = Some(aside.began);
-        self.watch.goes_on_with(aside.span);
-        self.pass = Some(aside.pass);
-        self.is_asked(aside.steps, aside.is_native);
-    }
-
-    fn attempt_of(&self, aside: &Aside) -> AttemptRecord {
-        let now = self.account.parts().clock.instant();
-        AttemptRecord {
-            deployment_id: aside.target.id.to_string(),
-            provider: aside.target.provider.clone(),
-            upstream_model: aside.target.upstream_model.clone(),
-            duration_ms: whole_ms(now.saturating_duration_since(aside.began)),
-            ..AttemptRecord::default()
-        }
-    }
-
-    fn measure_beside(&mut self, aside: &Aside, outcome: &str, status: Option<u16>) {
-        let now = self.account.parts().clock.instant();
-        let of = (aside.target.as_ref(), self.facts.operation.as_str());
-        self.watch.beside_ends(aside.span.as_deref(), of, (outcome, status), (aside.began, now));
-    }
-
-    /// Puts an attempt before the one that goes on.
-    fn note_beside(&mut self, attempt: AttemptRecord, impact: Option<Impact>) {
-        let place = self.attempts.len().saturating_sub(1);
-        self.attempts.insert(place, attempt);
-        self.impacts.insert(place, impact);
-        for (number, attempt) in (1..).zip(&mut self.attempts) {
-            attempt.number = number;
-        }
     }
 
     /// What the input costs at a deployment, where that is known.
@@ -616,182 +503,6 @@ impl Record {
             epoch: hold.epoch,
             amount: cost.0,
         })
-    }
-
-    fn record(
-        &self,
-        ending: Ending,
-        fault: Option<&Fault>,
-        usage: &TokenUsage,
-        cost: Option<NanoCents>,
-    ) -> OperationRecord {
-        let target = self.served_by.as_ref();
-        let served_model = target.map(|target| target.public_model.as_str().to_owned());
-        let served_model = served_model.or_else(|| self.cached_from.clone());
-        let is_fallback = served_model.as_ref().is_some_and(|served| *served != self.facts.public_model);
-        let upstream = i128::from(cost.unwrap_or_default().0).saturating_add(self.lost);
-        OperationRecord {
-            version: RECORD_VERSION,
-            id: self.account.operation().to_string(),
-            request_id: self.facts.request_id.clone(),
-            key_id: self.account.key().map(|key| key.id.to_string()),
-            public_model: self.facts.public_model.clone(),
-            served_model,
-            deployment_id: target.map(|target| target.id.to_string()),
-            provider: target.map(|target| target.provider.clone()),
-            operation: self.facts.operation.as_str().to_owned(),
-            contract: self.facts.contract.to_owned(),
-            tags: self.facts.tags.clone(),
-            lane: self.is_native.map(|is_native| if is_native { "native" } else { "translated" }.to_owned()),
-            stream: self.facts.is_stream,
-            cache_hit: self.cached_from.is_some(),
-            service_tier: usage.terms.service.word().map(str::to_owned),
-            outcome: self.outcome(ending).to_owned(),
-            degraded: is_fallback || !self.dropped.is_empty(),
-            estimated: false,
-            http_status: self.http_status(ending, fault),
-            input_tokens: usage.input,
-            cache_read_tokens: usage.cache_read,
-            cache_write_tokens: usage.cache_write,
-            cache_write_1h_tokens: usage.cache_write_1h,
-            audio_input_tokens: usage.audio_input,
-            output_tokens: usage.output,
-            reasoning_tokens: usage.reasoning,
-            audio_output_tokens: usage.audio_output,
-            hosted_calls: usage.terms.searches,
-            search_units: usage.search_units,
-            image_count: usage.images,
-            audio_ms: usage.audio_ms.saturating_add(usage.audio_output_ms),
-            characters: usage.characters,
-            cost: cost.map(|cost| cost.0),
-            upstream_cost: cost.map(|_| i64::try_from(upstream).unwrap_or(i64::MAX)),
-            started_at: self.started_at.unix_ms(),
-            duration_ms: self.elapsed_ms(),
-            first_byte_ms: self.seen.first_byte.map(|at| self.ms_until(at)),
-            first_reasoning_ms: self.first_reasoning_ms,
-            first_output_ms: self.first_output_ms,
-            longest_gap_ms: self.longest_gap_ms,
-            blocked_ms: whole_ms(self.blocked),
-            request_bytes: self.account.size().bytes,
-            response_bytes: self.response_bytes,
-            reasoning_requested: self.steps.requested.map(|step| step.as_str().to_owned()),
-            reasoning_effective: self.steps.effective.map(|step| step.as_str().to_owned()),
-            reasoning_clamped: self.steps.requested.is_some() && self.steps.is_clamped(),
-            dropped: self.dropped.clone(),
-            finish_reason: self.finish_reason.clone(),
-            error: fault.map(|fault| fault.kind().row().slug.to_owned()),
-            error_class: self.error_class(ending),
-            error_detail: fault.map(detail_of),
-            config_revision: self.facts.revision,
-            attempts: self.attempts.clone(),
-            ..OperationRecord::default()
-        }
-    }
-
-    /// What the client was answered; 499: it left before there was an answer.
-    fn http_status(&self, ending: Ending, fault: Option<&Fault>) -> u16 {
-        match fault {
-            // After the commit point the status has been sent.
-            _ if self.is_committed && self.facts.is_stream => 200,
-            Some(fault) => fault.kind().row().http,
-            None if ending == Ending::Cancelled && !self.is_committed => 499,
-            None => 200,
-        }
-    }
-
-    /// Until the first of a stream, reasoning or not.
-    fn first_of_stream(&self) -> Option<Duration> {
-        let first = self.first_reasoning_ms.into_iter().chain(self.first_output_ms).min();
-        first.filter(|_| self.facts.is_stream).map(Duration::from_millis)
-    }
-
-    fn error_class(&self, ending: Ending) -> Option<String> {
-        let last = self.attempts.last().filter(|_| ending == Ending::Error)?;
-        last.class.clone()
-    }
-
-    /// The ending in the words of records: an answer can be complete and still not be what was asked for.
-    fn outcome(&self, ending: Ending) -> &'static str {
-        match (ending, self.finish_reason.as_deref()) {
-            (Ending::Success, Some("length" | "max_tokens" | "max_output_tokens" | "incomplete")) => "incomplete",
-            (Ending::Success, Some("content_filter" | "refusal" | "safety")) => "blocked",
-            (ending, _) => ending.as_str(),
-        }
-    }
-
-    fn log(&self, ending: Ending, fault: Option<&Fault>, usage: &TokenUsage, cost: Option<NanoCents>) {
-        tracing::info!(
-            request_id = self.facts.request_id,
-            operation_id = %self.account.operation(),
-            key = self.account.key().map(|key| key.prefix.as_str()),
-            public_model = self.facts.public_model,
-            deployment_id = self.served_by.as_ref().map(|target| tracing::field::display(target.id)),
-            provider = self.served_by.as_ref().map(|target| target.provider.as_str()),
-            stream = self.facts.is_stream,
-            cache_hit = self.cached_from.is_some(),
-            outcome = ending.as_str(),
-            status = fault.map_or(200, |fault| fault.kind().row().http),
-            fault = fault.map(|fault| fault.kind().row().slug),
-            error = fault.and_then(Fault::cause),
-            attempts = self.attempts.len(),
-            finish_reason = self.finish_reason,
-            input_tokens = usage.input,
-            cached_tokens = usage.cache_read,
-            output_tokens = usage.output,
-            reasoning_tokens = usage.reasoning,
-            reasoning_requested = self.steps.requested.map(Effort::as_str),
-            reasoning_effective = self.steps.effective.map(Effort::as_str),
-            reasoning_clamped = self.steps.requested.map(|_| self.steps.is_clamped()),
-            usage_known = self.usage.is_some(),
-            cost_cents = cost.map(tracing::field::display),
-            first_output_ms = self.first_output_ms,
-            duration_ms = self.elapsed_ms(),
-            "request served"
-        );
-    }
-
-    /// Tells those who watch. Only names that are configured become labels: a client cannot make a series.
-    fn measure(&mut self, ending: Ending, fault: Option<&Fault>, used: (&TokenUsage, bool), cost: Option<NanoCents>) {
-        if self.attempts.last().is_some_and(|last| last.class.is_none()) {
-            self.measure_attempt(if ending == Ending::Success { "success" } else { "cancelled" }, None);
-        }
-        let (usage, is_estimated) = used;
-        let parts = Arc::clone(self.account.parts());
-        let is_known =
-            self.served_by.is_some() || parts.publisher.current().find_pool(&self.facts.public_model).is_some();
-        let now = parts.clock.instant();
-        let ended = Ended {
-            model: if is_known { &self.facts.public_model } else { metrics::NONE },
-            provider: self.served_by.as_ref().map_or(metrics::NONE, |target| target.provider.as_str()),
-            operation: self.facts.operation.as_str(),
-            contract: self.facts.contract,
-            outcome: self.outcome(ending),
-            fault: fault.map(|fault| fault.kind().row().slug),
-            duration: now.saturating_duration_since(self.started),
-            first_output: self.first_of_stream(),
-            tokens: TokenCounts {
-                input: usage.input,
-                output: usage.output,
-                cache_read: usage.cache_read,
-                cache_write: usage.cache_write,
-                reasoning: usage.reasoning,
-            },
-            is_estimated,
-            cost: cost.unwrap_or_default().0,
-            attempts: self.attempts.len(),
-            is_cached: self.cached_from.is_some(),
-        };
-        let said = Said {
-            request_id: &self.facts.request_id,
-            operation_id: self.account.operation(),
-            key_id: self.account.key().map(|key| key.id),
-            model: is_known.then_some(self.facts.public_model.as_str()),
-            served_by: self.served_by.as_deref(),
-            is_stream: self.facts.is_stream,
-            finish_reason: self.finish_reason.as_deref(),
-            fault,
-        };
-        self.watch.ends(&ended, &said, now);
     }
 
     /// Tells those who watch of the attempt that is over.
