@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use serde_json::json;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use unified_gateway::app;
 
 use crate::support::fleet::{Database, Replica};
@@ -119,6 +120,55 @@ async fn sentinels_tell_where_the_server_is() {
     // The first one is not there.
     let url = format!("redis+sentinel://127.0.0.1:{}/main/2?sentinel=127.0.0.1:{port}", free_port());
     counts(&Replica::begin(&database.url(), &[("REDIS_URL", &url)]).await).await;
+}
+
+/// What a server answers to one command.
+async fn ask(port: u16, command: &str) -> String {
+    let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    stream.write_all(format!("{command}\r\n").as_bytes()).await.unwrap();
+    // Sentinels know no QUIT.
+    stream.shutdown().await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_sentinels_promote_another_server_the_gateway_follows() {
+    let mut first = Server::start(&["--repl-diskless-sync-delay", "0"]).await;
+    let first_port = first.port.to_string();
+    let second = Server::start(&["--replicaof", "127.0.0.1", &first_port]).await;
+    // Sentinels look for copies when they begin, and then every ten seconds.
+    until("the copy", || async { ask(first.port, "INFO replication").await.contains("state=online") }).await;
+    let folder = TempDir::new().unwrap();
+    let port = free_port();
+    let configuration = format!(
+        "port {port}\nbind 127.0.0.1\nsentinel monitor main 127.0.0.1 {first_port} 1\n\
+         sentinel down-after-milliseconds main 300\nsentinel failover-timeout main 5000\n"
+    );
+    let file = folder.path().join("sentinel.conf");
+    std::fs::write(&file, configuration).unwrap();
+    let file = file.to_str().unwrap().to_owned();
+    let _sentinel = Server::run(port, folder, [file.as_str(), "--sentinel"].iter()).await;
+    let second_port = second.port.to_string();
+    until("the Sentinel", || async { ask(port, "SENTINEL replicas main").await.contains(&second_port) }).await;
+
+    let database = Database::create().await;
+    let url = format!("redis+sentinel://127.0.0.1:{port}/main");
+    let replica = Replica::begin(&database.url(), &[("REDIS_URL", &url)]).await;
+    counts(&replica).await;
+    first.child.kill().unwrap();
+    first.child.wait().unwrap();
+    until("the other server", || async {
+        ask(port, "SENTINEL get-master-addr-by-name main").await.contains(&second_port)
+    })
+    .await;
+    // Limits are counted again.
+    let created = replica.configure("POST", "/admin/keys", &json!({"name": "later", "rpm": 1})).await;
+    let key = created["key"].as_str().unwrap();
+    until("limits", || async { replica.status(key, "echo").await == 200 }).await;
+    assert_eq!(replica.status(key, "echo").await, 429);
+    assert!(ask(second.port, "INFO replication").await.contains("role:master"));
 }
 
 /// An authority and a certificate of it for 127.0.0.1: three files in the folder.

@@ -27,6 +27,8 @@ use crate::time::Timestamp;
 const MOST_AT_ONCE: usize = 256;
 /// A record waits so long for others to be stored with.
 const LINGER: Duration = Duration::from_millis(50);
+/// With so many behind, answers wait for the store: whoever asks faster than it takes is slowed down and not refused.
+const TOO_FAR: usize = 2_000;
 /// A file of which so much is stored is left to be emptied.
 const ENOUGH: u64 = 1 << 20;
 
@@ -344,19 +346,20 @@ impl Recorder {
                 None
             }
         };
+        let is_too_far = behind.waiting.len() >= TOO_FAR;
         let now = self.clock.instant();
         let mut left = group.iter().filter(|item| matches!(item, Item::Record(..))).count();
         for item in group {
             match item {
                 Item::Record(record, at, done) => {
                     left -= 1;
-                    let (mark, done) = match kept {
-                        Some(mark) => {
-                            // Whoever waited may have gone.
-                            _ = done.send(());
-                            ((left == 0).then_some(mark), None)
-                        }
-                        None => (None, Some(done)),
+                    let mark = kept.filter(|_| left == 0);
+                    let done = if kept.is_some() && !is_too_far {
+                        // Whoever waited may have gone.
+                        _ = done.send(());
+                        None
+                    } else {
+                        Some(done)
                     };
                     behind.push(Waiting::Record { record, at, mark, done }, now);
                 }

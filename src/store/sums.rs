@@ -38,36 +38,36 @@ const PLAIN: [&str; 11] = [
 
 /// What requests have in common that are summed up in one row.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-struct Group<'a> {
-    tag: &'a str,
+pub(super) struct Group<'a> {
+    pub(super) tag: &'a str,
     /// Hours or days since 1970.
-    span: i64,
-    public_model: &'a str,
-    key_id: &'a str,
-    deployment_id: &'a str,
-    provider: &'a str,
-    operation: &'a str,
+    pub(super) span: i64,
+    pub(super) public_model: &'a str,
+    pub(super) key_id: &'a str,
+    pub(super) deployment_id: &'a str,
+    pub(super) provider: &'a str,
+    pub(super) operation: &'a str,
 }
 
 /// What is added to a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-struct Amounts {
-    requests: u64,
-    errors: u64,
-    input_tokens: u64,
-    cache_read_tokens: u64,
-    cache_write_tokens: u64,
-    audio_input_tokens: u64,
-    output_tokens: u64,
-    reasoning_tokens: u64,
-    audio_output_tokens: u64,
-    image_count: u64,
-    audio_ms: u64,
-    characters: u64,
-    search_units: u64,
-    cost_nanocents: i64,
-    upstream_nanocents: i64,
-    unpriced: u64,
+pub(super) struct Amounts {
+    pub(super) requests: u64,
+    pub(super) errors: u64,
+    pub(super) input_tokens: u64,
+    pub(super) cache_read_tokens: u64,
+    pub(super) cache_write_tokens: u64,
+    pub(super) audio_input_tokens: u64,
+    pub(super) output_tokens: u64,
+    pub(super) reasoning_tokens: u64,
+    pub(super) audio_output_tokens: u64,
+    pub(super) image_count: u64,
+    pub(super) audio_ms: u64,
+    pub(super) characters: u64,
+    pub(super) search_units: u64,
+    pub(super) cost_nanocents: i64,
+    pub(super) upstream_nanocents: i64,
+    pub(super) unpriced: u64,
 }
 
 impl Amounts {
@@ -95,9 +95,9 @@ impl Amounts {
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Addition<'a> {
     #[serde(flatten)]
-    group: Group<'a>,
+    pub(super) group: Group<'a>,
     #[serde(flatten)]
-    amounts: Amounts,
+    pub(super) amounts: Amounts,
 }
 
 /// A tag of a request.

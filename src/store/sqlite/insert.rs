@@ -55,20 +55,20 @@ impl<'a> Value<'a> {
     }
 }
 
-/// An `INSERT` of so many rows, or fewer, each with an expression in a further column. The first column is never null;
-/// parameters are numbered from 2 on.
-pub(super) fn insert<R>(table: &str, columns: &[Column<R>], (name, value): (&str, &str), rows: usize) -> String {
-    let names: Vec<_> = columns.iter().map(|(name, _)| *name).collect();
-    let row = |row: usize| {
-        let first = 2 + row * columns.len();
-        let parameters: Vec<String> = (first..first + columns.len()).map(|number| format!("?{number}")).collect();
-        format!("({})", parameters.join(", "))
-    };
-    let values: Vec<String> = (0..rows).map(row).collect();
+/// An `INSERT` of so many rows, or fewer, each with an expression in a further column where there is one. The first column is
+/// never null. The first parameter is whatever the caller has for others; the rows begin at the second.
+///
+/// Parameters have no numbers: to bind one that has, SQLite is asked for its name, and looks through all of them.
+pub(super) fn insert<R>(table: &str, columns: &[Column<R>], further: Option<(&str, &str)>, rows: usize) -> String {
+    let names: Vec<_> =
+        further.map(|(name, _)| name).into_iter().chain(columns.iter().map(|(name, _)| *name)).collect();
+    let first = further.map(|(_, value)| format!("{value}, ")).unwrap_or_default();
+    let row = format!("({})", vec!["?"; columns.len()].join(", "));
     format!(
-        "INSERT INTO {table} ({name}, {}) SELECT {value}, * FROM (VALUES {}) WHERE column1 IS NOT NULL",
+        "WITH passed_over (it) AS (VALUES (?)) INSERT INTO {table} ({}) SELECT {first}* FROM (VALUES {}) \
+         WHERE column1 IS NOT NULL",
         names.join(", "),
-        values.join(", ")
+        vec![row.as_str(); rows].join(", ")
     )
 }
 

@@ -30,7 +30,7 @@ mod usage;
 mod virtual_key;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use sqlx::SqlitePool;
 
@@ -43,8 +43,6 @@ pub use open::{open, open_in_memory};
 const BEGIN: &str = "PRAGMA synchronous = FULL; BEGIN IMMEDIATE";
 /// Begins a write that survives the death of the process once it is committed, and soon that of the machine.
 const BEGIN_SOON_DURABLE: &str = "PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE";
-/// Only makes the setting.
-const SOON_DURABLE: &str = "PRAGMA synchronous = NORMAL";
 
 /// The control store in one SQLite database. Cheap to clone; clones share the connections.
 #[derive(Debug, Clone)]
@@ -55,8 +53,6 @@ pub struct SqliteStore {
     /// The change log keeps the entries of so many revisions.
     log_revisions: i64,
     heartbeats: replica::Heartbeats,
-    /// Whether the writer has the setting of [`SOON_DURABLE`], as far as is known.
-    is_soon_durable: Arc<AtomicBool>,
     /// Writes that wait for the writer.
     waiting: Arc<AtomicU64>,
 }

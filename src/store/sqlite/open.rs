@@ -54,7 +54,6 @@ pub async fn open(path: &Path) -> Outcome<SqliteStore> {
         readers,
         log_revisions: LOG_REVISIONS,
         heartbeats: Arc::default(),
-        is_soon_durable: Arc::default(),
         waiting: Arc::default(),
     })
 }
@@ -77,7 +76,6 @@ pub async fn open_in_memory() -> Outcome<SqliteStore> {
         readers: only,
         log_revisions: LOG_REVISIONS,
         heartbeats: Arc::default(),
-        is_soon_durable: Arc::default(),
         waiting: Arc::default(),
     })
 }

@@ -1,8 +1,6 @@
 //! A write: one transaction of the row, the next revision, its change-log entries, the audit entry and, for creations,
 //! the idempotency record. Dropped before [`WriteTx::commit`], it leaves nothing behind.
 
-use std::sync::atomic::Ordering;
-
 use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteQueryResult, SqliteRow};
 use sqlx::{Row, Sqlite, Transaction};
 use uuid::Uuid;
@@ -36,9 +34,7 @@ impl SqliteStore {
 
     /// Begins a write.
     pub(super) async fn begin(&self) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
-        let tx = self.turn(self.writer.begin_with(BEGIN)).await?;
-        self.is_soon_durable.store(false, Ordering::Relaxed);
-        Ok(tx)
+        self.turn(self.writer.begin_with(BEGIN)).await
     }
 
     /// One statement that is a write of its own and no change of configuration.

@@ -6,24 +6,22 @@
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use serde::Serialize;
-use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
-use sqlx::{Arguments, Row, Sqlite};
+use sqlx::{Arguments, Row};
 use uuid::Uuid;
 
 use super::errors::fault;
 use super::insert::{Column, MOST_ROWS, SIZES, Value, bind, insert, size_for};
-use super::sums::{DAYS, FORGET_SUMS, HOURS, TAGS};
-use super::{BEGIN_SOON_DURABLE, SOON_DURABLE, SqliteStore};
+use super::sums::{DAYS, FORGET_SUMS, HOURS, TAGS, day_columns, hour_columns};
+use super::{BEGIN_SOON_DURABLE, SqliteStore};
 use crate::domain::ids::VirtualKeyId;
 use crate::domain::ports::{PortError, StoredSpend, UsageSink};
 use crate::domain::record::{Charge, OperationRecord};
 use crate::domain::window::Window;
-use crate::store::sums::{Addition, Additions, DAYS_OF_TAGS, Tagged};
+use crate::store::sums::{Additions, DAYS_OF_TAGS, Tagged};
 use crate::store::usage::{Attempt, Question, id_at, json, parts_of, port_error};
 
 /// Rows forgotten in one transaction, so that nobody waits for longer than some milliseconds.
@@ -111,23 +109,16 @@ const SPEND: &str = "
         ) AS given
     ) WHERE true GROUP BY key_id, epoch, period, period_start
     ON CONFLICT (key_id, epoch, period, period_start) DO UPDATE SET spent = spent + excluded.spent";
-/// Records that are new, by their number: all of it, in one step. It fails where one of them is stored already.
-static NEW: LazyLock<[String; SIZES.len()]> = LazyLock::new(|| {
-    SIZES.map(|size| {
-        let operations = insert("operations", &OPERATION_COLUMNS, STORED_IN, size);
-        format!("BEGIN IMMEDIATE; {NEXT_NUMBER}; {operations}; {}; COMMIT", *PARTS)
-    })
-});
 /// Operations that may be stored already. Answers the ids of those that were not.
 static ANY: LazyLock<[String; SIZES.len()]> = LazyLock::new(|| {
     SIZES.map(|size| {
-        let operations = insert("operations", &OPERATION_COLUMNS, STORED_IN, size);
+        let operations = insert("operations", &OPERATION_COLUMNS, Some(STORED_IN), size);
         format!("{operations} ON CONFLICT (id) DO NOTHING RETURNING id")
     })
 });
 /// What goes into other tables: see [`Parts`].
 static PARTS: LazyLock<String> = LazyLock::new(|| {
-    let all = [("attempts", ATTEMPTS), ("tags", TAGS), ("charges", SPEND), ("hours", HOURS), ("days", DAYS)];
+    let all = [("attempts", ATTEMPTS), ("tags", TAGS), ("charges", SPEND)];
     let of =
         |(part, statement): (&str, &str)| statement.replace("json_each(?1)", &format!("json_each(?1, '$.{part}')"));
     all.map(of).join("; ")
@@ -172,96 +163,41 @@ struct Parts<'a> {
     attempts: Vec<Attempt<'a>>,
     charges: Vec<&'a Charge>,
     tags: Vec<Tagged<'a>>,
-    hours: Vec<Addition<'a>>,
-    days: Vec<Addition<'a>>,
 }
 
-fn parts(records: &[OperationRecord], stored: &HashSet<Uuid>) -> Result<String, PortError> {
-    let (attempts, charges) = parts_of(records, stored);
-    let Additions { hours, days, tags } = Additions::of(records, stored);
-    json(&Parts { attempts, charges, tags, hours, days })
-}
-
-/// A statement for these records, and what is bound to it.
-fn step(
+/// Executes a statement for all of these rows, some at a time; `statements` are for [`SIZES`] of them.
+async fn add<R>(
+    connection: &mut SqliteConnection,
     statements: &'static [String; SIZES.len()],
-    parts: String,
-    records: &[OperationRecord],
-) -> Result<(&'static str, SqliteArguments), PortError> {
-    let mut arguments = SqliteArguments::default();
-    arguments.add(parts).map_err(PortError::Refused)?;
-    bind(&mut arguments, &OPERATION_COLUMNS, records)?;
-    let statement = statements.get(size_for(records.len())).map(String::as_str).unwrap_or_default();
-    Ok((statement, arguments))
-}
-
-impl SqliteStore {
-    /// Stores records, in one step for the connection's thread: each further one costs every answer two changes of
-    /// thread. Answers whether it did; `false`: some are stored already, and nothing was done.
-    async fn record_new(&self, records: &[OperationRecord]) -> Result<bool, PortError> {
-        let ids = records.iter().filter_map(|record| Uuid::parse_str(&record.id).ok());
-        let (statement, arguments) = step(&NEW, parts(records, &ids.collect())?, records)?;
-        let connection = self.turn(self.writer.acquire()).await.map_err(failed)?;
-        let mut connection = Lent(Some(connection), &self.is_soon_durable);
-        if !self.is_soon_durable.swap(true, Ordering::Relaxed) {
-            sqlx::raw_sql(SOON_DURABLE).execute(connection.get()?).await.map_err(failed)?;
-        }
-        let stored = sqlx::query_with(statement, arguments).execute(connection.get()?).await;
-        let Err(error) = stored else {
-            connection.give_back();
-            return Ok(true);
-        };
-        // Fails where nothing was begun; then the connection is closed, which leaves nothing open either.
-        if sqlx::raw_sql("ROLLBACK").execute(connection.get()?).await.is_ok() {
-            connection.give_back();
-        }
-        match error.as_database_error() {
-            Some(refusal) if refusal.is_unique_violation() => Ok(false),
-            _ => Err(failed(error)),
-        }
+    columns: &[Column<R>],
+    rows: &[R],
+) -> Result<HashSet<Uuid>, PortError> {
+    let mut answered = HashSet::new();
+    for some in rows.chunks(MOST_ROWS) {
+        let mut arguments = SqliteArguments::default();
+        // Rows are numbered from the second on.
+        arguments.add(None::<i64>).map_err(PortError::Refused)?;
+        bind(&mut arguments, columns, some)?;
+        let statement = statements.get(size_for(some.len())).map(String::as_str).unwrap_or_default();
+        let ids: Vec<Vec<u8>> =
+            sqlx::query_scalar_with(statement, arguments).fetch_all(&mut *connection).await.map_err(failed)?;
+        answered.extend(ids.iter().filter_map(|id| Uuid::from_slice(id).ok()));
     }
-}
-
-/// A connection that is closed unless it is given back: it may be in the middle of something.
-struct Lent<'a>(Option<PoolConnection<Sqlite>>, &'a AtomicBool);
-
-impl Lent<'_> {
-    fn get(&mut self) -> Result<&mut SqliteConnection, PortError> {
-        self.0.as_deref_mut().ok_or_else(|| PortError::Unavailable("the connection was given back".into()))
-    }
-
-    fn give_back(&mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Lent<'_> {
-    fn drop(&mut self) {
-        if let Some(connection) = &mut self.0 {
-            connection.close_on_drop();
-            // The next one has the setting of the configuration.
-            self.1.store(false, Ordering::Relaxed);
-        }
-    }
+    Ok(answered)
 }
 
 #[async_trait]
 impl UsageSink for SqliteStore {
     async fn record(&self, records: &[OperationRecord]) -> Result<(), PortError> {
-        if records.len() <= MOST_ROWS && self.record_new(records).await? {
-            return Ok(());
-        }
         let mut tx = self.turn(self.writer.begin_with(BEGIN_SOON_DURABLE)).await.map_err(failed)?;
         sqlx::query(NEXT_NUMBER).execute(&mut *tx).await.map_err(failed)?;
-        let mut stored = HashSet::new();
-        for some in records.chunks(MOST_ROWS) {
-            let (statement, arguments) = step(&ANY, String::new(), some)?;
-            let ids: Vec<Vec<u8>> =
-                sqlx::query_scalar_with(statement, arguments).fetch_all(&mut *tx).await.map_err(failed)?;
-            stored.extend(ids.iter().filter_map(|id| Uuid::from_slice(id).ok()));
-        }
-        let parts = parts(records, &stored)?;
+        let stored = add(&mut tx, &ANY, &OPERATION_COLUMNS, records).await?;
+        let (attempts, charges) = parts_of(records, &stored);
+        let Additions { hours, days, tags } = Additions::of(records, &stored);
+        let parts = json(&Parts { attempts, charges, tags })?;
         sqlx::query(PARTS.as_str()).bind(parts).execute(&mut *tx).await.map_err(failed)?;
+        add(&mut tx, &HOURS, &hour_columns(), &hours).await?;
+        add(&mut tx, &DAYS, &day_columns(), &days).await?;
         tx.commit().await.map_err(failed)
     }
 
