@@ -84,12 +84,13 @@ const ROOMS: [(&str, &[&str]); 29] = [
 const EVERYTHING: &[&str] = &["*"];
 
 /// A path that is at home in some rooms only. `~` stands for a room and all rooms below it.
-const HOMES: [(&str, &[&str]); 53] = [
+const HOMES: [(&str, &[&str]); 54] = [
     ("pdf_extract::", &["documents"]),
     ("rustix::", &["documents"]),
     ("tokio::process", &["documents"]),
     ("multer::", &["api/http"]),
     ("lofty::", &["gateway"]),
+    ("img_parts::", &["gateway"]),
     ("tempfile::", &["transport"]),
     ("sqlx::", &["store"]),
     ("redis::", &["ledger", "cache"]),

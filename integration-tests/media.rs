@@ -7,11 +7,13 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
-use crate::support::stub_provider::media::PIXEL;
+use crate::support::stub_provider::media::{PHOTO, PIXEL};
 use crate::support::wait::{soon, until};
-use crate::support::{Answer, MASTER_KEY};
+use crate::support::{Answer, MASTER_KEY, TestGateway};
 use crate::world::World;
 
+/// What is left of [`PHOTO`] without its EXIF.
+const BARE_PHOTO: &str = "/9j/2gACBAUG/9k=";
 const LISTEN: &str = "/v1/audio/transcriptions";
 const SPEAK: &str = "/v1/audio/speech";
 const DRAW: &str = "/v1/images/generations";
@@ -309,6 +311,23 @@ async fn images_come_in_base64_from_every_wire() {
     assert_eq!(edit["images"], json!([{"type": "image_url", "url": url}, {"type": "image_url", "url": url}]));
     let edit = of("gemini-3.1-flash-image")[1].json();
     assert_eq!(edit["contents"][0]["parts"][2]["inlineData"], json!({"mimeType": "image/png", "data": PIXEL}));
+}
+
+#[tokio::test]
+async fn exif_passes_unless_the_operator_wants_it_gone() {
+    for (setting, photo) in [("false", PHOTO), ("true", BARE_PHOTO)] {
+        let gateway = TestGateway::with(&[("IMAGES_STRIP_EXIF", setting)]).await;
+        let (_, key) = gateway.create_key(&json!({"name": "test"})).await;
+        let world = World { gateway, key };
+        world.deploy_with("openai", "gpt-image-2", json!({"provider": "openai"})).await;
+        let body = json!({"model": "openai", "prompt": "a photo", "n": 2});
+        let drawn = post(&world, DRAW, &body).await.ok();
+        assert_eq!((&drawn["data"][0]["b64_json"], &drawn["data"][1]["b64_json"]), (&json!(photo), &json!(photo)));
+        let body = json!({"model": "openai", "prompt": "a photo", "stream": true, "partial_images": 2});
+        let drawn = events(&post(&world, DRAW, &body).await);
+        assert_eq!(drawn.len(), 3);
+        assert!(drawn.iter().all(|event| event["b64_json"] == photo), "{setting}: {drawn:?}");
+    }
 }
 
 #[tokio::test]

@@ -302,6 +302,7 @@ impl Ground {
             master_key: self.master.clone(),
             client,
             remote: RemoteContent::new(&calls, stage.places)?,
+            strips_exif: upstream.strips_exif,
             documents: Documents::new(stage.program),
             clock: Arc::clone(&self.clock),
             dice: Arc::new(SystemEntropy::roll),

@@ -56,6 +56,7 @@ fn nothing_at_all_is_embedded_development_on_loopback() {
     assert_eq!(config.limits.max_inflight_body_bytes, 512 << 20);
     assert_eq!(config.logging.format, LogFormat::Json);
     assert_eq!(config.upstream.error_detail, upstream::ErrorDetail::Sanitized);
+    assert!(!config.upstream.strips_exif);
     assert!(config.upstream.extra_authorities.is_none() && config.warnings.is_empty());
 }
 
@@ -103,6 +104,7 @@ fn every_value_reaches_its_place() {
         ("LOG_FORMAT", "pretty"),
         ("UPSTREAM_CONNECT_TIMEOUT_MS", "11"),
         ("UPSTREAM_ERROR_DETAIL", "generic"),
+        ("IMAGES_STRIP_EXIF", "true"),
         ("GATEWAY_ENV", "production"),
         ("MASTER_KEY", STRONG),
         ("CREDENTIALS_ENCRYPTION_KEY", HEX),
@@ -124,6 +126,7 @@ fn every_value_reaches_its_place() {
     assert_eq!(config.logging.format, LogFormat::Pretty);
     assert_eq!(config.upstream.connect_timeout, ms(11));
     assert_eq!(config.upstream.error_detail, upstream::ErrorDetail::Generic);
+    assert!(config.upstream.strips_exif);
     assert_eq!(config.security.environment, Environment::Production);
     assert_eq!(config.security.master_key.as_ref().map(ExposeSecret::expose_secret), Some(STRONG));
     assert!(config.security.keyring.is_some() && config.warnings.is_empty());

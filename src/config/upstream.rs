@@ -22,6 +22,9 @@ pub(super) struct Raw {
     /// What callers see of a provider's refusal: its own words without ids, hosts and keys (sanitized), or a fixed sentence (generic)
     #[arg(long, value_name = "SANITIZED|GENERIC", default_value = "sanitized")]
     upstream_error_detail: String,
+    /// Whether EXIF is taken out of images that providers answer with: true or false; those with C2PA provenance pass untouched
+    #[arg(long, value_name = "BOOL", default_value = "false")]
+    images_strip_exif: String,
 }
 
 /// Calls to providers.
@@ -33,6 +36,8 @@ pub struct Upstream {
     pub extra_authorities: Option<CaBundle>,
     /// What callers see of a provider's refusal.
     pub error_detail: ErrorDetail,
+    /// Whether EXIF is taken out of images that providers answer with.
+    pub strips_exif: bool,
 }
 
 /// A PEM file, read at start.
@@ -72,6 +77,11 @@ impl Raw {
                 "UPSTREAM_ERROR_DETAIL",
                 &self.upstream_error_detail,
                 [("sanitized", ErrorDetail::Sanitized), ("generic", ErrorDetail::Generic)],
+            ),
+            strips_exif: problems.choice(
+                "IMAGES_STRIP_EXIF",
+                &self.images_strip_exif,
+                [("true", true), ("false", false)],
             ),
         }
     }

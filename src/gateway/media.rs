@@ -8,6 +8,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::dispatch::{Answer, Call};
+use super::exif::{self, Stripped};
 use super::failure::{Failure, Repeat};
 use super::form::{Uploaded, write_multipart};
 use super::prepare::{Manner, Prepared};
@@ -117,7 +118,12 @@ impl Gateway {
     async fn serve(&self, call: Call, asked: Box<dyn Medium>, form: Option<Uploaded>) -> Result<Answer, Denied> {
         let boundary = self.boundary();
         let now = self.parts.clock.now().unix_s();
-        Box::pin(self.perform(call, Arc::new(MediaTask { asked, form, boundary, now }), None)).await
+        Box::pin(self.perform(
+            call,
+            Arc::new(MediaTask { asked, form, boundary, now, strips_exif: self.parts.strips_exif }),
+            None,
+        ))
+        .await
     }
 
     /// A boundary that no client can foresee.
@@ -133,9 +139,14 @@ pub(super) struct MediaTask {
     form: Option<Uploaded>,
     boundary: String,
     now: i64,
+    strips_exif: bool,
 }
 
 impl MediaTask {
+    fn is_of_pictures(&self) -> bool {
+        matches!(self.asked.operation(), Operation::ImageGenerate | Operation::ImageEdit)
+    }
+
     fn recipient<'a>(&self, candidate: &'a Candidate, provider: &'a Provider) -> MediaRecipient<'a> {
         let target = &candidate.target;
         let found = target.resolved.operations.get(&self.asked.operation());
@@ -275,34 +286,46 @@ impl Task for MediaTask {
 
     fn relay(&self, candidate: &Candidate) -> Option<Box<dyn NativeStream>> {
         let provider = find(&candidate.target).ok()?;
-        Some(self.asked.relay(&self.recipient(candidate, provider)))
+        let relay = self.asked.relay(&self.recipient(candidate, provider));
+        Some(if self.strips_exif && self.is_of_pictures() { Box::new(Stripped(relay)) } else { relay })
     }
 
-    /// Pictures at URLs of the provider are fetched: the contract's answer is base64.
     async fn complete(&self, parts: &Parts, reply: NativeReply) -> Result<NativeReply, Failure> {
-        let is_picture = matches!(self.operation(), Operation::ImageGenerate | Operation::ImageEdit);
-        if !is_picture || reply.media_type.is_some() {
+        if !self.is_of_pictures() {
+            return Ok(reply);
+        }
+        let reply = with_pictures(parts, reply).await?;
+        if !self.strips_exif {
             return Ok(reply);
         }
         let body = Bytes::from(reply.body.concat());
-        let urls = media::urls(&body);
-        if urls.is_empty() {
-            return Ok(NativeReply { body: vec![body], ..reply });
-        }
-        let failed = |why: String| Failure::transient(Repeat::Once, format!("an image could not be fetched: {why}"));
-        let mut pictures = Vec::with_capacity(urls.len().min(MAX_FETCHES));
-        for url in urls.iter().take(MAX_FETCHES) {
-            let content = parts.remote.fetch(url, MAX_PICTURE_BYTES).await;
-            pictures.push(content.map_err(|error| failed(error.to_string()))?);
-        }
-        let body =
-            media::replace_urls(body, &pictures).ok_or_else(|| failed("the answer is not what it was".to_owned()))?;
-        Ok(NativeReply { body: vec![body], ..reply })
+        Ok(NativeReply { body: vec![exif::without_exif(&body).unwrap_or(body)], ..reply })
     }
 
     fn echo(&self, _candidate: &Candidate, _options: &Options) -> Result<VecDeque<Bytes>, Failure> {
         Ok(VecDeque::from([self.asked.echo()]))
     }
+}
+
+/// Pictures at URLs of the provider are fetched: the contract's answer is base64.
+async fn with_pictures(parts: &Parts, reply: NativeReply) -> Result<NativeReply, Failure> {
+    if reply.media_type.is_some() {
+        return Ok(reply);
+    }
+    let body = Bytes::from(reply.body.concat());
+    let urls = media::urls(&body);
+    if urls.is_empty() {
+        return Ok(NativeReply { body: vec![body], ..reply });
+    }
+    let failed = |why: String| Failure::transient(Repeat::Once, format!("an image could not be fetched: {why}"));
+    let mut pictures = Vec::with_capacity(urls.len().min(MAX_FETCHES));
+    for url in urls.iter().take(MAX_FETCHES) {
+        let content = parts.remote.fetch(url, MAX_PICTURE_BYTES).await;
+        pictures.push(content.map_err(|error| failed(error.to_string()))?);
+    }
+    let body =
+        media::replace_urls(body, &pictures).ok_or_else(|| failed("the answer is not what it was".to_owned()))?;
+    Ok(NativeReply { body: vec![body], ..reply })
 }
 
 fn find(target: &Target) -> Result<&'static Provider, Failure> {

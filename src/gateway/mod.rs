@@ -30,6 +30,7 @@ pub mod attempt;
 pub mod caching;
 pub mod count;
 pub mod dispatch;
+mod exif;
 mod explain;
 pub mod failure;
 pub mod form;
@@ -157,6 +158,8 @@ pub struct Parts {
     pub client: HttpClient,
     /// Fetches content that clients name by URL.
     pub remote: RemoteContent,
+    /// Whether EXIF is taken out of pictures that providers answer with.
+    pub strips_exif: bool,
     /// Extracts the text of documents for models that read none.
     pub documents: Documents,
     /// Tells the time.

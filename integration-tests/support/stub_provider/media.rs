@@ -16,6 +16,8 @@ use super::server::Received;
 /// One pixel.
 pub(crate) const PIXEL: &str =
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
+/// A picture in JPEG that says in EXIF where it was made; the answer to a prompt that asks for a photo.
+pub(crate) const PHOTO: &str = "/9j/4QAXRXhpZgAATU0AKmhlcmUgaXQgd2Fz/9oAAgQFBv/Z";
 /// A tenth of a second of silence as Gemini sends it.
 const PCM_BYTES: usize = 4_800;
 
@@ -224,13 +226,14 @@ fn draw(model: &str, parts: &[Part], body: &Value) -> Script {
         return Script::json(400, error.to_string());
     }
     let prompt = if parts.is_empty() { body.to_string() } else { told(parts) };
+    let picture = if prompt.contains("photo") { PHOTO } else { PIXEL };
     let usage = json!({"input_tokens": 60, "input_tokens_details": {"image_tokens": 40, "text_tokens": 20},
         "output_tokens": 1_056, "total_tokens": 1_116});
     if body["stream"] == true || text_of(parts, "stream") == Some("true") {
         let prefix = if parts.is_empty() { "image_generation" } else { "image_edit" };
         let named = |kind: &str, data: Value| format!("event: {prefix}.{kind}\ndata: {data}\n\n");
         let with = |kind: &str, extra: Value| {
-            let mut data = json!({"type": format!("{prefix}.{kind}"), "b64_json": PIXEL, "created_at": 1, "size": "1024x1024",
+            let mut data = json!({"type": format!("{prefix}.{kind}"), "b64_json": picture, "created_at": 1, "size": "1024x1024",
                 "quality": "low", "background": "opaque", "output_format": "png"});
             if let Some(data) = data.as_object_mut() {
                 data.extend(extra.as_object().cloned().unwrap_or_default());
@@ -246,7 +249,7 @@ fn draw(model: &str, parts: &[Part], body: &Value) -> Script {
     let count: usize = text("n").and_then(|n| n.parse().ok()).unwrap_or(1);
     let item = match model {
         "stub-draw-url" => json!({"url": "https://127.0.0.1/one.png", "revised_prompt": prompt}),
-        _ => json!({"b64_json": PIXEL, "revised_prompt": prompt}),
+        _ => json!({"b64_json": picture, "revised_prompt": prompt}),
     };
     let mut answer = json!({"created": 1_772_323_299, "data": vec![item; count], "x_own": 1.0});
     if model.starts_with("gpt-image") {
