@@ -128,6 +128,33 @@ async fn an_upload_reaches_the_provider_whole_with_its_fields_in_order() {
 }
 
 #[tokio::test]
+async fn a_file_that_is_two_things_goes_as_what_it_begins_as_and_nothing_is_unpacked() {
+    let world = World::of(&["stub-listen", "stub-draw"]).await;
+    let page = b"<!doctype html><script>alert(1)</script>";
+    let picture_and_page = [png(0), page.to_vec(), b"PK\x03\x04".to_vec()].concat();
+    // A head that promises a hundred thousand pixels by as many: no decoder of ours believes it.
+    let mut bomb = png(0);
+    bomb[16..24].copy_from_slice(&[0, 1, 134, 160, 0, 1, 134, 160]);
+    for picture in [&picture_and_page, &bomb] {
+        let fields = [Text("model", "my/draw"), Text("prompt", "x"), File("image", "../x.html", picture)];
+        upload(&world, EDIT, &fields).await.ok();
+        let sent = String::from_utf8_lossy(&world.stub.take_requests()[0].body).into_owned();
+        assert!(
+            sent.contains("filename=\"x.png\"") && sent.contains("image/png") && !sent.contains("x.html"),
+            "{sent}"
+        );
+    }
+    let sound_and_page = [b"ID3".to_vec(), page.to_vec(), wav()].concat();
+    let fields = [Text("model", "my/listen"), File("file", "x.html", &sound_and_page)];
+    let answer = upload(&world, LISTEN, &fields).await.ok();
+    assert_eq!(answer["text"], format!("model=stub-listen; file={}", told(&sound_and_page, "x.mp3", "audio/mpeg")));
+    for file in [picture_and_page.as_slice(), page] {
+        let answer = upload(&world, LISTEN, &[Text("model", "my/listen"), File("file", "a.mp3", file)]).await;
+        answer.assert_error(400, "invalid_request_error", None, Some("file"));
+    }
+}
+
+#[tokio::test]
 async fn transcripts_come_in_every_format_from_every_wire() {
     let world = World::of(&[]).await;
     world.deploy("openai", "stub-listen").await;
