@@ -4,6 +4,7 @@
 //! In PostgreSQL it makes a database of its own on the server of `UNIFIED_TEST_DATABASE_URL` and drops it at the end; in
 //! SQLite a temporary file.
 
+mod made;
 #[path = "bigdata_postgres.rs"]
 mod postgres;
 #[path = "bigdata_sqlite.rs"]
@@ -15,7 +16,7 @@ use std::time::{Duration, Instant};
 use unified_gateway::domain::ids::VirtualKeyId;
 use unified_gateway::domain::operation_query::{OperationFilter, OperationOutcome, UsageDimension, UsageQuery};
 use unified_gateway::domain::page::PageRequest;
-use unified_gateway::domain::record::{OperationRecord, RECORD_VERSION};
+use unified_gateway::domain::record::OperationRecord;
 use unified_gateway::store::Stores;
 use unified_gateway::time::{Clock, SystemClock, Timestamp};
 
@@ -207,7 +208,7 @@ async fn forgetting(stores: &Stores) -> Outcome<()> {
     let mut forgets = std::pin::pin!(stores.usage.forget_before(before));
     let storing = async {
         loop {
-            let records = [made(&mut count)?];
+            let records = [made::made(&mut count)?];
             let each = now();
             stores.usage.record(&records).await?;
             longest = longest.max(each.elapsed());
@@ -283,39 +284,10 @@ async fn record_for(stores: &Stores, group: usize) -> Outcome<f64> {
     let began = now();
     let mut count = 0_u32;
     while began.elapsed() < Duration::from_secs(4) {
-        let records: Vec<OperationRecord> = (0..group).map(|_| made(&mut count)).collect::<Outcome<_>>()?;
+        let records: Vec<OperationRecord> = (0..group).map(|_| made::made(&mut count)).collect::<Result<_, _>>()?;
         stores.usage.record(&records).await?;
     }
     Ok(f64::from(count) / began.elapsed().as_secs_f64())
-}
-
-fn made(count: &mut u32) -> Outcome<OperationRecord> {
-    *count += 1;
-    let at = SystemClock.now().unix_ms();
-    let mut dice = [0; 10];
-    dice.iter_mut().zip(count.to_be_bytes()).for_each(|(to, from)| *to = from);
-    dice[4] = u8::try_from(at % 251)?;
-    let id = uuid::Builder::from_unix_timestamp_millis(u64::try_from(at)?, &dice).into_uuid();
-    Ok(OperationRecord {
-        version: RECORD_VERSION,
-        id: id.to_string(),
-        request_id: format!("req_{id}"),
-        key_id: Some(format!("00000000-0000-7000-8000-{:012x}", *count % 50)),
-        public_model: format!("model-{}", *count % 20),
-        deployment_id: Some(format!("00000000-0000-7000-9000-{:012x}", *count % 60)),
-        provider: Some("openai".to_owned()),
-        operation: "text.generate".to_owned(),
-        contract: "chat_completions".to_owned(),
-        outcome: "success".to_owned(),
-        http_status: 200,
-        input_tokens: 1000,
-        output_tokens: 100,
-        cost: Some(1_000_000),
-        upstream_cost: Some(1_000_000),
-        started_at: at,
-        duration_ms: 2000,
-        ..OperationRecord::default()
-    })
 }
 
 fn id_of(ms: i64) -> Outcome<uuid::Uuid> {

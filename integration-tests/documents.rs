@@ -14,7 +14,6 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 use unified_gateway::documents::{Documents, Unreadable};
 
-use crate::support::Answer;
 use crate::world::{CHAT, World};
 
 /// A PDF of one font whose pages draw these content streams, each as it is or compressed.
@@ -78,12 +77,6 @@ fn asks(model: &str, bytes: &[u8]) -> Value {
     json!({"model": model, "messages": [{"role": "user", "content": [{"type": "text", "text": "Sum up."}, file]}]})
 }
 
-async fn post(world: &World, path: &str, body: &Value) -> Answer {
-    let bearer = format!("Bearer {}", world.key);
-    let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
-    world.client.send("POST", path, &headers, body.to_string()).await
-}
-
 #[tokio::test]
 async fn a_model_of_text_gets_the_text_of_a_pdf_in_every_contract() {
     let world = World::of(&["stub-text"]).await;
@@ -109,7 +102,7 @@ async fn a_model_of_text_gets_the_text_of_a_pdf_in_every_contract() {
             ]))}),
         ),
     ] {
-        let answer = post(&world, path, &body).await;
+        let answer = world.post(path, &body).await;
         answer.ok();
         assert_eq!(answer.header("x-unified-dropped"), Some("file"), "{path}: pictures and layout are lost");
         let seen = world.stub.take_requests()[0].json();

@@ -8,14 +8,8 @@ use crate::world::World;
 
 const PATH: &str = "/v1/embeddings";
 
-async fn post(world: &World, path: &str, key: &str, body: &Value) -> Answer {
-    let bearer = format!("Bearer {key}");
-    let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
-    world.client.send("POST", path, &headers, body.to_string()).await
-}
-
 async fn embed(world: &World, body: &Value) -> Answer {
-    post(world, PATH, &world.key, body).await
+    world.post_as(PATH, &world.key, body).await
 }
 
 #[tokio::test]
@@ -136,19 +130,19 @@ async fn keys_limits_and_records_are_those_of_text() {
     let (id, key) =
         world.create_key(&json!({"name": "a", "allowedModels": ["priced"], "maxBudgetCents": "100", "rpm": 3})).await;
     let body = json!({"model": "priced", "input": ["one", "two"]});
-    let answer = post(&world, PATH, &key, &body).await;
+    let answer = world.post_as(PATH, &key, &body).await;
     answer.ok();
     assert_eq!(answer.header("x-ratelimit-remaining-requests"), Some("2"));
     let usage = world.configure("GET", &format!("/admin/keys/{id}/usage"), &Value::Null).await;
     // Ten tokens at a tenth of a cent.
     assert_eq!(usage["spendCents"], "1");
-    let answer = post(&world, PATH, &key, &json!({"model": "unpriced", "input": "x"})).await;
+    let answer = world.post_as(PATH, &key, &json!({"model": "unpriced", "input": "x"})).await;
     answer.assert_error(403, "invalid_request_error", Some("model_not_allowed"), Some("model"));
     let (_, budgeted) = world.create_key(&json!({"name": "b", "maxBudgetCents": "100"})).await;
-    let answer = post(&world, PATH, &budgeted, &json!({"model": "unpriced", "input": "x"})).await;
+    let answer = world.post_as(PATH, &budgeted, &json!({"model": "unpriced", "input": "x"})).await;
     answer.assert_error(400, "invalid_request_error", None, Some("model"));
     for expected in [200, 200, 429] {
-        assert_eq!(post(&world, PATH, &key, &body).await.status, expected);
+        assert_eq!(world.post_as(PATH, &key, &body).await.status, expected);
     }
 }
 

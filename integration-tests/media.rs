@@ -71,12 +71,6 @@ async fn upload(world: &World, path: &str, fields: &[Field<'_>]) -> Answer {
     world.client.send("POST", path, &headers, form(fields)).await
 }
 
-async fn post(world: &World, path: &str, body: &Value) -> Answer {
-    let bearer = format!("Bearer {}", world.key);
-    let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
-    world.client.send("POST", path, &headers, body.to_string()).await
-}
-
 fn told(bytes: &[u8], name: &str, kind: &str) -> String {
     format!("file({name},{kind},{},{:08x})", bytes.len(), crc32fast::hash(bytes))
 }
@@ -240,7 +234,7 @@ async fn speech_comes_as_sound_or_as_events_from_every_wire() {
         if let Some(format) = format {
             body["response_format"] = json!(format);
         }
-        let answer = post(&world, SPEAK, &body).await;
+        let answer = world.post(SPEAK, &body).await;
         assert_eq!((answer.status, answer.header("content-type")), (200, Some(kind)), "{model}: {}", answer.text());
         assert!(
             answer.body.starts_with(start.as_bytes()),
@@ -248,7 +242,7 @@ async fn speech_comes_as_sound_or_as_events_from_every_wire() {
             &answer.body[..20.min(answer.body.len())]
         );
         body["stream_format"] = json!("sse");
-        let events = events(&post(&world, SPEAK, &body).await);
+        let events = events(&world.post(SPEAK, &body).await);
         let sound: Vec<u8> = events
             .iter()
             .filter_map(|event| event["audio"].as_str())
@@ -259,7 +253,7 @@ async fn speech_comes_as_sound_or_as_events_from_every_wire() {
         assert!(events.last().unwrap()["usage"]["input_tokens"].is_number(), "{model}");
     }
     let mp3 = json!({"model": "gemini", "input": "x", "voice": "Kore", "response_format": "mp3"});
-    post(&world, SPEAK, &mp3).await.refused((400, "invalid_request_error", "unsupported_parameter", "response_format"));
+    world.post(SPEAK, &mp3).await.refused((400, "invalid_request_error", "unsupported_parameter", "response_format"));
 }
 
 #[tokio::test]
@@ -301,7 +295,7 @@ async fn images_come_in_base64_from_every_wire() {
     world.deploy_with("gemini", "gemini-3.1-flash-image", gemini(&world)).await;
     for model in ["openai", "plain", "xai", "openrouter", "gemini"] {
         let body = json!({"model": model, "prompt": "a cat", "size": "auto", "response_format": "b64_json"});
-        let answer = post(&world, DRAW, &body).await.ok();
+        let answer = world.post(DRAW, &body).await.ok();
         assert_eq!(answer["data"][0]["b64_json"], PIXEL, "{model}: {answer}");
         assert!(answer["created"].is_number(), "{model}");
         let picture = png(0);
@@ -314,7 +308,7 @@ async fn images_come_in_base64_from_every_wire() {
         let answer = upload(&world, EDIT, &fields).await.ok();
         assert_eq!(answer["data"][0]["b64_json"], PIXEL, "{model}: {answer}");
         let body = json!({"model": model, "prompt": "x", "response_format": "url"});
-        post(&world, DRAW, &body).await.refused((
+        world.post(DRAW, &body).await.refused((
             400,
             "invalid_request_error",
             "unsupported_parameter",
@@ -324,7 +318,7 @@ async fn images_come_in_base64_from_every_wire() {
     let sent = world.stub.requests();
     let of = |model: &str| sent.iter().filter(|request| request.model == model).collect::<Vec<_>>();
     let wide = json!({"model": "gemini", "prompt": "wide", "size": "1536x864"});
-    post(&world, DRAW, &wide).await.ok();
+    world.post(DRAW, &wide).await.ok();
     let last = world.stub.requests().pop().unwrap().json();
     assert_eq!(last["generationConfig"]["imageConfig"]["aspectRatio"], "16:9", "{last}");
     // `auto` is said to those who know it, and left out elsewhere.
@@ -348,10 +342,10 @@ async fn exif_passes_unless_the_operator_wants_it_gone() {
         let world = World { gateway, key };
         world.deploy_with("openai", "gpt-image-2", json!({"provider": "openai"})).await;
         let body = json!({"model": "openai", "prompt": "a photo", "n": 2});
-        let drawn = post(&world, DRAW, &body).await.ok();
+        let drawn = world.post(DRAW, &body).await.ok();
         assert_eq!((&drawn["data"][0]["b64_json"], &drawn["data"][1]["b64_json"]), (&json!(photo), &json!(photo)));
         let body = json!({"model": "openai", "prompt": "a photo", "stream": true, "partial_images": 2});
-        let drawn = events(&post(&world, DRAW, &body).await);
+        let drawn = events(&world.post(DRAW, &body).await);
         assert_eq!(drawn.len(), 3);
         assert!(drawn.iter().all(|event| event["b64_json"] == photo), "{setting}: {drawn:?}");
     }
@@ -363,7 +357,7 @@ async fn images_are_streamed_and_whole_ones_are_told_as_streams() {
     world.deploy_with("openai", "gpt-image-2", json!({"provider": "openai"})).await;
     world.deploy_with("gemini", "gemini-3.1-flash-image", gemini(&world)).await;
     let body = json!({"model": "openai", "prompt": "a cat", "stream": true, "partial_images": 2});
-    let drawn = events(&post(&world, DRAW, &body).await);
+    let drawn = events(&world.post(DRAW, &body).await);
     let kinds: Vec<&str> = drawn.iter().map(|event| event["type"].as_str().unwrap()).collect();
     assert_eq!(
         kinds,
@@ -371,7 +365,7 @@ async fn images_are_streamed_and_whole_ones_are_told_as_streams() {
     );
     assert_eq!(drawn[2]["usage"]["output_tokens"], 1_056);
     let body = json!({"model": "gemini", "prompt": "a cat", "stream": true, "partial_images": 2});
-    let told = post(&world, DRAW, &body).await;
+    let told = world.post(DRAW, &body).await;
     assert_eq!(told.header("x-unified-dropped"), None);
     let told = events(&told);
     let kinds: Vec<&str> = told.iter().map(|event| event["type"].as_str().unwrap()).collect();
@@ -384,12 +378,12 @@ async fn images_are_streamed_and_whole_ones_are_told_as_streams() {
     assert!(last.path.ends_with("gemini-3.1-flash-image:streamGenerateContent?alt=sse"), "{}", last.path);
     world.deploy_with("openrouter", "google/gemini-3.1-flash-image", json!({"provider": "openrouter"})).await;
     let body = json!({"model": "openrouter", "prompt": "a cat", "stream": true});
-    let told = events(&post(&world, DRAW, &body).await);
+    let told = events(&world.post(DRAW, &body).await);
     assert_eq!((told.len(), &told[0]["type"]), (1, &json!("image_generation.completed")));
     assert_eq!(told[0]["usage"]["output_tokens"], 1_290);
     // What refuses before anything was drawn is an error like any other.
     let body = json!({"model": "gemini", "prompt": "refuse", "stream": true});
-    let refused = post(&world, DRAW, &body).await;
+    let refused = world.post(DRAW, &body).await;
     assert_eq!((refused.status, &refused.json()["error"]["code"]), (400, &json!("content_policy_violation")));
     let picture = png(0);
     for model in ["openai", "gemini", "openrouter"] {
@@ -407,13 +401,13 @@ async fn a_stream_of_pictures_that_is_cut_ends_with_an_error_and_counts_against_
     world.deploy_with("openrouter", "x/image-cut", json!({"provider": "openrouter"})).await;
     for model in ["gemini", "openrouter"] {
         let body = json!({"model": model, "prompt": "a cat", "stream": true, "partial_images": 1});
-        let told = events(&post(&world, DRAW, &body).await);
+        let told = events(&world.post(DRAW, &body).await);
         assert_eq!(told.len(), 2, "{model}: {told:?}");
         assert_eq!(told[0]["type"], "image_generation.partial_image", "{model}");
         assert_eq!(told[1]["error"]["code"], "upstream_error", "{model}: {}", told[1]);
         // Without a picture on the way nothing was said yet, and the answer is an error.
         let body = json!({"model": model, "prompt": "a cat", "stream": true});
-        assert_eq!(post(&world, DRAW, &body).await.status, 502, "{model}");
+        assert_eq!(world.post(DRAW, &body).await.status, 502, "{model}");
     }
     assert_eq!(world.stub.requests().len(), 4, "a dear request was repeated");
 }
@@ -433,7 +427,7 @@ async fn imagen_is_told_in_its_own_words_and_charged_by_the_image() {
     world.deploy_with("own", "imagen-9", custom_gemini(&world, "predict")).await;
     let body = json!({"model": "imagen", "prompt": "a cat", "n": 2, "size": "2048x2048", "output_format": "jpeg",
         "output_compression": 80, "person_generation": "dont_allow", "user": "u", "quality": "auto"});
-    let answer = post(&world, DRAW, &body).await;
+    let answer = world.post(DRAW, &body).await;
     assert_eq!(answer.header("x-unified-dropped"), Some("user"));
     let answer = answer.ok();
     assert_eq!((answer["data"].as_array().unwrap().len(), &answer["data"][1]["b64_json"]), (2, &json!(PIXEL)));
@@ -446,7 +440,7 @@ async fn imagen_is_told_in_its_own_words_and_charged_by_the_image() {
             "sampleImageSize": "2K", "personGeneration": "dont_allow",
             "outputOptions": {"mimeType": "image/jpeg", "compressionQuality": 80}, "includeRaiReason": true}})
     );
-    let told = events(&post(&world, DRAW, &json!({"model": "imagen", "prompt": "a cat", "stream": true})).await);
+    let told = events(&world.post(DRAW, &json!({"model": "imagen", "prompt": "a cat", "stream": true})).await);
     assert_eq!((told.len(), &told[0]["type"]), (1, &json!("image_generation.completed")));
     let before = world.stub.requests().len();
     for (field, value) in [
@@ -460,15 +454,15 @@ async fn imagen_is_told_in_its_own_words_and_charged_by_the_image() {
     ] {
         let mut body = json!({"model": "imagen", "prompt": "a cat"});
         body[field] = value;
-        post(&world, DRAW, &body).await.refused((400, "invalid_request_error", "unsupported_parameter", field));
+        world.post(DRAW, &body).await.refused((400, "invalid_request_error", "unsupported_parameter", field));
     }
     assert_eq!(world.stub.requests().len(), before, "a provider was called");
-    let refused = post(&world, DRAW, &json!({"model": "own", "prompt": "refuse"})).await;
+    let refused = world.post(DRAW, &json!({"model": "own", "prompt": "refuse"})).await;
     assert_eq!((refused.status, &refused.json()["error"]["code"]), (400, &json!("content_policy_violation")));
     let (_, key) = world.create_key(&json!({"name": "paying", "maxBudgetCents": 100})).await;
     let world = World { gateway: world.gateway, key };
-    post(&world, DRAW, &json!({"model": "own", "prompt": "a cat", "n": 3})).await.ok();
-    let last = post(&world, DRAW, &json!({"model": "own", "prompt": "a cat"})).await;
+    world.post(DRAW, &json!({"model": "own", "prompt": "a cat", "n": 3})).await.ok();
+    let last = world.post(DRAW, &json!({"model": "own", "prompt": "a cat"})).await;
     // Three images at four cents were paid, one is held.
     assert_eq!(last.header("x-ratelimit-remaining-budget-cents"), Some("84"), "{:?}", last.headers);
 }
@@ -513,7 +507,7 @@ async fn what_is_wrong_with_a_request_is_said_by_its_field_and_nothing_is_left_o
         (EDIT, json!({"model": "m", "prompt": "x"}), "images"),
         (EDIT, json!({"model": "m", "prompt": "x", "images": [{"image_url": "http://127.0.0.1/x.png"}]}), "images[0]"),
     ] {
-        let answer = post(&world, path, &body).await;
+        let answer = world.post(path, &body).await;
         assert_eq!((answer.status, answer.json()["error"]["param"].as_str()), (400, Some(param)), "{}", answer.text());
     }
     assert!(world.stub.requests().is_empty(), "a provider was called");
@@ -534,7 +528,7 @@ async fn dear_requests_are_not_repeated_and_are_paid_once() {
             &json!({"executionPolicies": {"image.generate": {"maxAttempts": 4}}}),
         )
         .await;
-    let answer = post(&world, DRAW, &json!({"model": "broken", "prompt": "x"})).await;
+    let answer = world.post(DRAW, &json!({"model": "broken", "prompt": "x"})).await;
     assert!(answer.status >= 500, "{}", answer.text());
     assert_eq!(world.stub.requests().len(), 1, "an image was asked for again");
 }
@@ -551,15 +545,15 @@ async fn sound_and_pictures_are_charged_by_their_units() {
     let world = World { gateway: world.gateway, key };
     let sound = wav();
     upload(&world, LISTEN, &[Text("model", "minutes"), File("file", "a.wav", &sound)]).await.ok();
-    post(&world, DRAW, &json!({"model": "images", "prompt": "x", "n": 2})).await.ok();
+    world.post(DRAW, &json!({"model": "images", "prompt": "x", "n": 2})).await.ok();
     assert_eq!(
-        post(&world, SPEAK, &json!({"model": "spoken", "input": "x".repeat(1_000), "voice": "a"})).await.status,
+        world.post(SPEAK, &json!({"model": "spoken", "input": "x".repeat(1_000), "voice": "a"})).await.status,
         200
     );
-    let unpriced = post(&world, DRAW, &json!({"model": "unpriced", "prompt": "x"})).await;
+    let unpriced = world.post(DRAW, &json!({"model": "unpriced", "prompt": "x"})).await;
     assert_eq!((unpriced.status, unpriced.json()["error"]["param"].as_str()), (400, Some("model")));
     // Two seconds at 60 cents a minute are 2 cents, two images 4, a thousand characters at 1,500 a million 1.5; one image is held.
-    let last = post(&world, DRAW, &json!({"model": "images", "prompt": "x"})).await;
+    let last = world.post(DRAW, &json!({"model": "images", "prompt": "x"})).await;
     assert_eq!(last.header("x-ratelimit-remaining-budget-cents"), Some("90.5"), "{:?}", last.headers);
 }
 
@@ -567,7 +561,7 @@ async fn sound_and_pictures_are_charged_by_their_units() {
 async fn an_image_at_a_url_of_the_provider_is_fetched_under_guard() {
     let world = World::of(&["stub-draw-url"]).await;
     // The address is not public: the answer is the provider's failure and never its URL.
-    let answer = post(&world, DRAW, &json!({"model": "my/draw-url", "prompt": "x"})).await;
+    let answer = world.post(DRAW, &json!({"model": "my/draw-url", "prompt": "x"})).await;
     assert_eq!(answer.status, 502, "{}", answer.text());
     assert!(!answer.text().contains("one.png"), "{}", answer.text());
 }
@@ -617,7 +611,7 @@ async fn what_is_refused_is_recorded_with_its_size() {
         // What was read when it was clear: all of it, as it lies in one piece.
         (upload(&world, LISTEN, &unread).await, form_of(&unread)),
         (upload(&world, LISTEN, &wrong).await, "listen".len() + "hot".len() + sound.len()),
-        (post(&world, DRAW, &no_prompt).await, no_prompt.to_string().len()),
+        (world.post(DRAW, &no_prompt).await, no_prompt.to_string().len()),
     ];
     for (answer, bytes) in refused {
         assert!((400..500).contains(&answer.status), "{}", answer.text());

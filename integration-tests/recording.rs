@@ -4,12 +4,14 @@
 //! PostgreSQL is the server of `UNIFIED_TEST_DATABASE_URL`, in a database that is dropped at the end; without one it is left
 //! out. Nothing else is measured: no request, no queue before the store.
 
+mod made;
+
 use std::io::{self, Write};
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, Connection};
-use unified_gateway::domain::record::{AttemptRecord, OperationRecord, RECORD_VERSION};
+use unified_gateway::domain::record::{AttemptRecord, OperationRecord};
 use unified_gateway::store::postgres::{self, PostgresSettings};
 use unified_gateway::store::{Stores, sqlite};
 use unified_gateway::time::{Clock, SystemClock};
@@ -51,7 +53,8 @@ async fn measure(name: &str, stores: &Stores) -> Outcome<()> {
     for group in GROUPS {
         let (mut count, mut took) = (0_u32, Duration::ZERO);
         while took < LONG {
-            let records: Vec<OperationRecord> = (0..group).map(|_| made(&mut number)).collect::<Outcome<_>>()?;
+            let records: Vec<OperationRecord> =
+                (0..group).map(|_| with_attempt(&mut number)).collect::<Outcome<_>>()?;
             let began = SystemClock.instant();
             stores.usage.record(&records).await?;
             took += began.elapsed();
@@ -63,18 +66,12 @@ async fn measure(name: &str, stores: &Stores) -> Outcome<()> {
     Ok(())
 }
 
-/// A request of one of 50 keys for one of 20 models, with its attempt.
-fn made(number: &mut u32) -> Outcome<OperationRecord> {
-    *number += 1;
-    let at = SystemClock.now().unix_ms();
-    let mut dice = [0; 10];
-    dice.iter_mut().zip(number.to_be_bytes()).for_each(|(to, from)| *to = from);
-    dice[4] = u8::try_from(at % 251)?;
-    let id = uuid::Builder::from_unix_timestamp_millis(u64::try_from(at)?, &dice).into_uuid();
-    let deployment = format!("00000000-0000-7000-9000-{:012x}", *number % 20);
+/// A record, with its attempt.
+fn with_attempt(number: &mut u32) -> Outcome<OperationRecord> {
+    let record = made::made(number)?;
     let attempt = AttemptRecord {
         number: 1,
-        deployment_id: deployment.clone(),
+        deployment_id: record.deployment_id.clone().unwrap_or_default(),
         provider: "openai".to_owned(),
         upstream_model: "gpt".to_owned(),
         ok: true,
@@ -82,26 +79,5 @@ fn made(number: &mut u32) -> Outcome<OperationRecord> {
         duration_ms: 2000,
         ..AttemptRecord::default()
     };
-    Ok(OperationRecord {
-        version: RECORD_VERSION,
-        id: id.to_string(),
-        request_id: format!("req_{id}"),
-        key_id: Some(format!("00000000-0000-7000-8000-{:012x}", *number % 50)),
-        public_model: format!("model-{}", *number % 20),
-        served_model: Some(format!("model-{}", *number % 20)),
-        deployment_id: Some(deployment),
-        provider: Some("openai".to_owned()),
-        operation: "text.generate".to_owned(),
-        contract: "chat_completions".to_owned(),
-        outcome: "success".to_owned(),
-        http_status: 200,
-        input_tokens: 1000,
-        output_tokens: 100,
-        cost: Some(1_000_000),
-        upstream_cost: Some(1_000_000),
-        started_at: at,
-        duration_ms: 2000,
-        attempts: vec![attempt],
-        ..OperationRecord::default()
-    })
+    Ok(OperationRecord { served_model: Some(record.public_model.clone()), attempts: vec![attempt], ..record })
 }

@@ -17,7 +17,7 @@ use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use tokio_rustls::rustls::{self, ServerConfig};
 use unified_gateway::transport::Places;
 
-use crate::support::{Answer, PROVIDER_KEY, TestGateway};
+use crate::support::{PROVIDER_KEY, TestGateway};
 use crate::world::World;
 
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\nrest";
@@ -118,12 +118,6 @@ fn look(model: &str, url: &str) -> Value {
     json!({"model": model, "messages": [{"role": "user", "content": [{"type": "text", "text": url}, image]}]})
 }
 
-async fn post(world: &World, path: &str, body: &Value) -> Answer {
-    let bearer = format!("Bearer {}", world.key);
-    let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
-    world.client.send("POST", path, &headers, body.to_string()).await
-}
-
 #[tokio::test]
 async fn content_goes_inline_to_a_provider_that_reads_no_urls() {
     let (world, files, _folder) = world().await;
@@ -142,7 +136,7 @@ async fn content_goes_inline_to_a_provider_that_reads_no_urls() {
     ]);
     files.take();
     let turns = json!([{"role": "user", "content": content}]);
-    post(&world, "/v1/messages", &json!({"model": "g", "max_tokens": 9, "messages": turns})).await.ok();
+    world.post("/v1/messages", &json!({"model": "g", "max_tokens": 9, "messages": turns})).await.ok();
     let parts = world.stub.take_requests()[0].json()["contents"][0]["parts"].clone();
     assert_eq!(parts[1]["inlineData"]["mimeType"], "application/pdf");
     assert_eq!(parts[2]["inlineData"]["data"], base64(PNG));

@@ -3,14 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::Answer;
 use crate::world::World;
-
-async fn post(world: &World, path: &str, key: &str, body: &Value) -> Answer {
-    let bearer = format!("Bearer {key}");
-    let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
-    world.client.send("POST", path, &headers, body.to_string()).await
-}
 
 fn question(model: &str) -> Value {
     json!({"model": model, "query": "which is longest?", "documents": ["a", "the longest", "middle"], "top_n": 2})
@@ -28,7 +21,7 @@ async fn documents_are_ranked_by_every_host_at_every_path() {
     ] {
         world.deploy_with(public, upstream, json!({"provider": preset})).await;
         for own in ["/v1/rerank", "/v2/rerank", "/rerank"] {
-            let answer = post(&world, own, &world.key, &question(public)).await.ok();
+            let answer = world.post_as(own, &world.key, &question(public)).await.ok();
             let results = json!([{"index": 1, "relevance_score": 0.9}, {"index": 2, "relevance_score": 0.8}]);
             assert_eq!((&answer["results"], &answer["model"]), (&results, &json!(public)));
         }
@@ -39,7 +32,7 @@ async fn documents_are_ranked_by_every_host_at_every_path() {
     }
     let mut body = question("cohere");
     body["return_documents"] = json!(true);
-    let answer = post(&world, "/v1/rerank", &world.key, &body).await.ok();
+    let answer = world.post_as("/v1/rerank", &world.key, &body).await.ok();
     assert_eq!(answer["results"][0]["document"], json!({"text": "the longest"}));
     assert_eq!(answer["meta"]["billed_units"], json!({"search_units": 1}));
 }
@@ -50,13 +43,13 @@ async fn searches_are_priced_by_the_unit() {
     world.deploy_with("cohere", "rerank-v3.5", json!({"provider": "cohere"})).await;
     world.deploy("unpriced", "stub-rank").await;
     let (id, key) = world.create_key(&json!({"name": "a", "maxBudgetCents": "0.3"})).await;
-    post(&world, "/v1/rerank", &key, &question("cohere")).await.ok();
+    world.post_as("/v1/rerank", &key, &question("cohere")).await.ok();
     let usage = world.configure("GET", &format!("/admin/keys/{id}/usage"), &Value::Null).await;
     assert_eq!(usage["spendCents"], "0.2");
     // A second one does not fit into what is left.
-    let answer = post(&world, "/v1/rerank", &key, &question("cohere")).await;
+    let answer = world.post_as("/v1/rerank", &key, &question("cohere")).await;
     answer.assert_error(429, "rate_limit_error", Some("insufficient_quota"), None);
-    let answer = post(&world, "/v1/rerank", &key, &question("unpriced")).await;
+    let answer = world.post_as("/v1/rerank", &key, &question("unpriced")).await;
     answer.assert_error(400, "invalid_request_error", None, Some("model"));
 }
 
@@ -64,10 +57,10 @@ async fn searches_are_priced_by_the_unit() {
 async fn results_that_cannot_be_are_a_failure_of_the_provider() {
     let world = World::of(&["stub-rank-twice", "stub-rank-far"]).await;
     for model in ["my/rank-twice", "my/rank-far"] {
-        let answer = post(&world, "/v1/rerank", &world.key, &question(model)).await;
+        let answer = world.post_as("/v1/rerank", &world.key, &question(model)).await;
         answer.assert_error(502, "server_error", Some("upstream_error"), None);
     }
-    let answer = post(&world, "/v1/rerank", &world.key, &json!({"model": "my/rank-far", "query": "q"})).await;
+    let answer = world.post_as("/v1/rerank", &world.key, &json!({"model": "my/rank-far", "query": "q"})).await;
     answer.assert_error(400, "invalid_request_error", None, Some("documents"));
 }
 
@@ -76,12 +69,12 @@ async fn content_is_judged() {
     let world = World::of(&[]).await;
     world.deploy_with("omni-moderation-latest", "omni-moderation-latest", json!({"provider": "openai"})).await;
     world.deploy_with("mistral", "mistral-moderation-2603", json!({"provider": "mistral"})).await;
-    let answer = post(&world, "/v1/moderations", &world.key, &json!({"input": ["fine", "harm"]})).await.ok();
+    let answer = world.post_as("/v1/moderations", &world.key, &json!({"input": ["fine", "harm"]})).await.ok();
     assert_eq!((&answer["results"][0]["flagged"], &answer["results"][1]["flagged"]), (&json!(false), &json!(true)));
     assert_eq!(answer["model"], "omni-moderation-latest");
     let body = json!({"model": "mistral", "input": [{"type": "text", "text": "harm"}]});
-    let answer = post(&world, "/v1/moderations", &world.key, &body).await.ok();
+    let answer = world.post_as("/v1/moderations", &world.key, &body).await.ok();
     assert_eq!(answer["results"][0]["categories"]["violence"], true);
     let (_, budgeted) = world.create_key(&json!({"name": "b", "maxBudgetCents": "1"})).await;
-    post(&world, "/v1/moderations", &budgeted, &json!({"input": "fine"})).await.ok();
+    world.post_as("/v1/moderations", &budgeted, &json!({"input": "fine"})).await.ok();
 }

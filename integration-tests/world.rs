@@ -61,6 +61,18 @@ impl World {
         self.open(body).await.whole().await
     }
 
+    /// Posts JSON to a path with our key.
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.post_as(path, &self.key, body).await
+    }
+
+    /// The same with another key.
+    pub(crate) async fn post_as(&self, path: &str, key: &str, body: &Value) -> Answer {
+        let bearer = format!("Bearer {key}");
+        let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+        self.client.send("POST", path, &headers, body.to_string()).await
+    }
+
     /// A plain question to a model.
     pub(crate) async fn ask(&self, model: &str) -> Answer {
         self.chat(&question(model)).await

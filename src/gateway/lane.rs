@@ -45,6 +45,7 @@ pub(super) struct Asking {
     /// Files that a candidate got as text.
     texts: Texts,
     has_files: OnceLock<bool>,
+    has_breakpoints: OnceLock<bool>,
     answer_id: String,
     created: i64,
     /// What the client calls its session.
@@ -62,6 +63,7 @@ impl Asking {
             gathered: Gathered::default(),
             texts: Texts::default(),
             has_files: OnceLock::new(),
+            has_breakpoints: OnceLock::new(),
             answer_id,
             created,
             session: None,
@@ -279,7 +281,8 @@ impl Task for Asking {
             Transport::ChatCompletions => provider.is_some_and(|provider| provider.quirks.takes_cache_control),
             _ => false,
         };
-        let breakpoints = !keeps && memchr::memmem::find(self.asked.bytes(), b"\"cache_control\"").is_some();
+        let has_breakpoints = || memchr::memmem::find(self.asked.bytes(), b"\"cache_control\"").is_some();
+        let breakpoints = !keeps && *self.has_breakpoints.get_or_init(has_breakpoints);
         2 * u8::from(files) + u8::from(breakpoints)
     }
 

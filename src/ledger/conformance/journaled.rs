@@ -7,10 +7,6 @@ fn recorder(sink: &Arc<FakeSink>, folder: &tempfile::TempDir) -> Arc<Recorder> {
     Arc::new(Recorder::new(sink.clone(), Arc::new(crate::time::SystemClock)).with_journal(journal))
 }
 
-fn named(id: &str) -> OperationRecord {
-    OperationRecord { id: id.to_owned(), ..OperationRecord::default() }
-}
-
 fn bytes(folder: &tempfile::TempDir) -> u64 {
     std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().metadata().unwrap().len()).sum()
 }
@@ -37,10 +33,7 @@ async fn with_the_store_away_answers_flow_questions_fail_and_nothing_is_lost() {
     let (sink, folder) = (Arc::new(FakeSink::default()), tempfile::TempDir::new().unwrap());
     let recorder = recorder(&sink, &folder);
     let _stop = run(&recorder);
-    sink.set_away(true);
-    for id in ["a", "bad", "c"] {
-        tokio::time::timeout(Duration::from_secs(1), recorder.record(named(id))).await.unwrap().unwrap();
-    }
+    answers_while_away(&sink, &recorder).await;
     let spend = recorder.spend(key(), Window::at(None, Timestamp::from_unix_ms(0)));
     assert!(tokio::time::timeout(Duration::from_secs(5), spend).await.unwrap().unwrap().is_err());
     assert!(sink.ids().is_empty());

@@ -227,3 +227,15 @@ async fn eventually(is_so: impl AsyncFn() -> bool) {
     }
     panic!("it never came to be");
 }
+
+fn named(id: &str) -> OperationRecord {
+    OperationRecord { id: id.to_owned(), ..OperationRecord::default() }
+}
+
+/// The store goes away, and three records are safe at once all the same, one of them a bad one.
+async fn answers_while_away(sink: &FakeSink, recorder: &Recorder) {
+    sink.set_away(true);
+    for id in ["a", "bad", "c"] {
+        tokio::time::timeout(Duration::from_secs(1), recorder.record(named(id))).await.unwrap().unwrap();
+    }
+}

@@ -8,19 +8,12 @@ fn recorder(sink: &Arc<FakeSink>, folder: &tempfile::TempDir) -> Arc<Recorder> {
     Arc::new(Recorder::new(sink.clone(), Arc::new(crate::time::SystemClock)).with_spool(spool))
 }
 
-fn named(id: &str) -> OperationRecord {
-    OperationRecord { id: id.to_owned(), ..OperationRecord::default() }
-}
-
 #[tokio::test]
 async fn with_the_store_away_records_are_safe_at_once_and_stored_when_it_is_back() {
     let (sink, folder) = (Arc::new(FakeSink::default()), tempfile::TempDir::new().unwrap());
     let recorder = recorder(&sink, &folder);
     let _stop = run(&recorder);
-    sink.set_away(true);
-    for id in ["a", "bad", "c"] {
-        tokio::time::timeout(Duration::from_secs(1), recorder.record(named(id))).await.unwrap().unwrap();
-    }
+    answers_while_away(&sink, &recorder).await;
     assert!(recorder.spend(key(), Window::at(None, Timestamp::from_unix_ms(0))).await.unwrap().is_err());
     assert!(sink.ids().is_empty() && !recorder.is_full());
     sink.set_away(false);
