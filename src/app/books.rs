@@ -110,7 +110,8 @@ impl Books {
         })
     }
 
-    /// Starts what keeps them: records are stored until recording ends, the rest is kept up until the last. Answers whether Redis is there, where there is one.
+    /// Starts what keeps them: records are stored until recording ends, the rest is kept up until the last. Answers
+    /// whether Redis is there, where there is one.
     pub(super) fn keep(
         self,
         publisher: &Arc<Publisher>,
